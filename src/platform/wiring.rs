@@ -1,0 +1,1 @@
+//! What a capability is built from.

@@ -1,0 +1,3 @@
+//! Floor 1: the doors outward. Each is a trait with its real and its fake form side by side.
+
+pub mod clock;

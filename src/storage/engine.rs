@@ -1,0 +1,340 @@
+//! The storage contract: what every engine promises, whatever it is made of.
+//!
+//! A *stream* is an append-only sequence of lines, numbered from 1 without gaps. A *document* is a
+//! whole text with a revision. An engine acknowledges a line only when it will still be there after
+//! a crash (at the durability asked for), and never changes an acknowledged line.
+
+use std::fmt::{self, Debug};
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::Digest;
+use tokio::sync::watch;
+
+use super::lines::Lines;
+
+/// How sure an acknowledgement is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Durability {
+    /// After `write(2)`: survives a crash of the process, not of the machine.
+    Os,
+    /// After `write(2)`; on the medium at the latest this much later.
+    Interval(Duration),
+    /// After `fdatasync(2)`: survives a power cut.
+    Always,
+}
+
+/// Where in the stream a writer believes it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// Anywhere.
+    Any,
+    /// The last line's `seq` must be this one (0 = the stream is empty).
+    LastSeq(u64),
+}
+
+/// Where a group of lines came to stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// `seq` of the first line; for an empty group that of the next line to come.
+    pub first: u64,
+    /// `seq` of the last line; `first - 1` for an empty group.
+    pub last: u64,
+}
+
+/// A place between two lines, good for resuming a scan and for checking that the past is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mark {
+    /// `seq` of the last own line before the place; 0 = the beginning.
+    pub seq: u64,
+    /// That line's chain value, as the 16 hex digits it carries; zeros at the beginning.
+    pub h: [u8; 16],
+    /// First `seq` of the segment it lies in: a hint for finding it.
+    pub segment: u64,
+    /// Bytes from the segment's start: a hint for finding it.
+    pub offset: u64,
+}
+
+/// Why an engine did not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StorageError {
+    /// No room on the medium; lifts by itself.
+    #[error("the disk is too full to append to `{stream}`")]
+    Full {
+        /// The stream, such as `experiments`.
+        stream: String,
+    },
+    /// The medium refuses writes.
+    #[error("cannot write to `{stream}`")]
+    Failed {
+        /// The stream.
+        stream: String,
+        /// What the system said.
+        #[source]
+        source: Arc<std::io::Error>,
+    },
+    /// The last line is not where the writer believed it.
+    #[error("`{stream}` is at {found}, the writer expected {expected}")]
+    Moved {
+        /// The stream.
+        stream: String,
+        /// What was expected.
+        expected: u64,
+        /// What is there.
+        found: u64,
+    },
+    /// The engine is closed or closing.
+    #[error("storage is closed")]
+    Closed,
+    /// A mark whose line is not there any more, or not the same.
+    #[error("`{stream}` does not hold the line that the mark names")]
+    BadMark {
+        /// The stream.
+        stream: String,
+    },
+    /// No such stream.
+    #[error("there is no stream `{stream}`")]
+    NoStream {
+        /// What was asked for.
+        stream: String,
+    },
+    /// Reading failed.
+    #[error("cannot read `{stream}`")]
+    Unreadable {
+        /// The stream.
+        stream: String,
+        /// What the system said.
+        #[source]
+        source: Arc<std::io::Error>,
+    },
+}
+
+/// The outcome of an append, to be awaited. Dropping it does not take the append back.
+pub type Appending = Pin<Box<dyn Future<Output = Result<Position, StorageError>> + Send>>;
+
+/// Called once with the outcome of an append, on the stream's writer thread, in `seq` order and
+/// before the appender is told. Views are kept up to date here: nobody can be told of a line that
+/// the view does not know. Must be quick and must not wait.
+pub type OnCommit = Box<dyn FnOnce(&Result<Position, StorageError>) + Send>;
+
+/// A stretch of whole lines, as they are in the stream.
+#[derive(Debug)]
+pub struct Chunk<'a> {
+    /// Whole lines, each ended by `\n`; foreign and damaged ones included.
+    pub bytes: &'a [u8],
+    /// The place after the last own line in `bytes`. `None` when the chunk holds none.
+    pub end: Option<Mark>,
+}
+
+/// State of one stream, for health and metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StreamHealth {
+    /// `seq` of the last line.
+    pub last_seq: u64,
+    /// Lines found that echopilot did not write.
+    pub foreign_lines: u64,
+    /// Damaged stretches met, not counting those set aside in an earlier run.
+    pub damage: u64,
+    /// Bytes in the active segment.
+    pub active_bytes: u64,
+    /// Segments, sealed ones and the active one.
+    pub segments: u64,
+    /// `None` when lines are accepted; else the code, `storage_full` or `storage_failed`.
+    pub refusing: Option<&'static str>,
+    /// The durability in force.
+    pub durability: Option<Durability>,
+    /// The slowest sync so far, in microseconds.
+    pub slowest_sync_us: u64,
+}
+
+/// What a stream is opened with.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamOptions {
+    /// When an append counts as acknowledged, unless the append itself asks for less.
+    pub durability: Durability,
+    /// Bytes after which a segment is sealed.
+    pub segment_bytes: u64,
+    /// Age after which a segment is sealed, however small (an empty one never is).
+    pub segment_age: Duration,
+}
+
+/// Content hash of a document: the first 16 hex digits of its SHA-256.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Revision(String);
+
+impl Revision {
+    /// The revision of `body`.
+    pub fn of(body: &[u8]) -> Self {
+        Self(crate::base::hex::of(&sha2::Sha256::digest(body)[..8]))
+    }
+
+    /// A revision as it was written down before.
+    pub fn parse(text: &str) -> Option<Self> {
+        (text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+            .then(|| Self(text.to_owned()))
+    }
+
+    /// The 16 digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Debug for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A document as it was read.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// The whole text.
+    pub body: Vec<u8>,
+    /// Its revision.
+    pub revision: Revision,
+}
+
+/// Why a document could not be read or replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// Not there.
+    #[error("`{name}` does not exist")]
+    Absent {
+        /// File name, such as `flags.json`.
+        name: String,
+    },
+    /// There, and empty: a save in progress, never "nothing".
+    #[error("`{name}` is empty")]
+    Empty {
+        /// File name.
+        name: String,
+    },
+    /// Larger than a document may be.
+    #[error("`{name}` has {found} bytes, at most {allowed} are read")]
+    TooLarge {
+        /// File name.
+        name: String,
+        /// Its size in bytes.
+        found: u64,
+        /// The bound in bytes.
+        allowed: u64,
+    },
+    /// It is at another revision than the one the change was based on.
+    #[error("`{name}` is at revision {found}, the change was based on {expected}")]
+    Moved {
+        /// File name.
+        name: String,
+        /// Based on.
+        expected: Revision,
+        /// What is there.
+        found: Revision,
+    },
+    /// It kept changing while it was read.
+    #[error("`{name}` is being written")]
+    Unsettled {
+        /// File name.
+        name: String,
+    },
+    /// The system refused.
+    #[error("cannot access `{name}`")]
+    Io {
+        /// File name.
+        name: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Told the name of a document whose text may have changed, on a thread of the engine's own.
+pub type OnDocument = Box<dyn Fn(&str) + Send + Sync>;
+
+/// A right to act that ends by itself, with a number that only grows: whoever holds the highest wins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// What it is for.
+    pub name: String,
+    /// Grows with each holder.
+    pub fence: u64,
+}
+
+/// Storage behind one interface: plain files, or memory, or a database shared by several hosts.
+pub trait Engine: Send + Sync + Debug + 'static {
+    /// Makes `stream` ready for appending: recovers its tail, creates it where it does not exist.
+    /// Opening twice is harmless. Names obey `^[a-z0-9][a-z0-9_-]{0,63}$`.
+    fn open(&self, stream: &str, options: StreamOptions) -> Result<(), StorageError>;
+
+    /// Appends `lines` in one piece. Errors of the call itself also come through the future and
+    /// through `on_commit`, which is called exactly once in every case. An empty group is a barrier:
+    /// it is acknowledged after everything before it. Enqueues at once, in call order; the future
+    /// only waits.
+    fn append(
+        &self,
+        stream: &str,
+        expect: Expect,
+        durability: Option<Durability>,
+        lines: Lines,
+        on_commit: Option<OnCommit>,
+    ) -> Appending;
+
+    /// Hands all lines after `from` to `sink`, in order, in chunks of whole lines, up to the last
+    /// line that was complete when the scan began. `BadMark` when `from` does not fit the stream.
+    fn scan(
+        &self,
+        stream: &str,
+        from: &Mark,
+        sink: &mut dyn FnMut(Chunk<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StorageError>;
+
+    /// `seq` of the last acknowledged line, as it grows.
+    fn follow(&self, stream: &str) -> Result<watch::Receiver<u64>, StorageError>;
+
+    /// State of a stream.
+    fn health(&self, stream: &str) -> Option<StreamHealth>;
+
+    /// Names of all streams, open or not, sorted.
+    fn streams(&self) -> Vec<String>;
+
+    /// Reads a document whole. The name is a file name in the configuration folder.
+    fn load(&self, name: &str) -> Result<Document, DocumentError>;
+
+    /// Replaces a document in one step, only if it is still at `expect` (`None`: only if absent).
+    /// The old text is kept.
+    fn replace(
+        &self,
+        name: &str,
+        expect: Option<&Revision>,
+        body: &[u8],
+    ) -> Result<Revision, DocumentError>;
+
+    /// Calls `changed` whenever a document may have changed; calls without a change are allowed,
+    /// missing one is not. Replaces an earlier callback.
+    fn watch_documents(&self, changed: OnDocument) -> Result<(), DocumentError>;
+
+    /// Keeps `body` under a revision of a document, so that it can be told later what was in force.
+    fn keep_snapshot(&self, name: &str, body: &[u8]) -> Result<(), DocumentError>;
+
+    /// A text kept by [`Engine::keep_snapshot`].
+    fn snapshot(&self, name: &str, revision: &Revision) -> Result<Document, DocumentError>;
+
+    /// A small file of derived state that may be lost at any time, such as a view's checkpoint.
+    fn load_derived(&self, name: &str) -> Option<Vec<u8>>;
+
+    /// Replaces a derived file whole.
+    fn save_derived(&self, name: &str, body: &[u8]) -> Result<(), DocumentError>;
+
+    /// Takes or renews a lease. `None` when somebody else holds it.
+    fn lease(&self, name: &str, holder: &str, ttl: Duration) -> Option<Lease>;
+
+    /// Flushes and syncs everything, refuses what comes after. Blocks until done.
+    fn close(&self);
+}

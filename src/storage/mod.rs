@@ -1,0 +1,5 @@
+//! Floor 2: storage. Journals, documents and views, and the engines that keep them.
+
+pub mod engine;
+pub mod line;
+pub mod lines;

@@ -1,0 +1,1 @@
+#![expect(missing_docs, reason = "test crate")]
