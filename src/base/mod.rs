@@ -1,4 +1,7 @@
 //! Floor 0: values only. No I/O, no async, no clock.
 
 pub mod hex;
+pub mod json;
+pub mod names;
+pub mod problems;
 pub mod time;
