@@ -5,7 +5,8 @@ use chrono::{DateTime, Datelike, Timelike, Utc};
 /// Bytes of a written instant: `2026-11-21T09:15:02.123Z`.
 pub const STAMP_LEN: usize = 24;
 
-/// Appends `at` as `2026-11-21T09:15:02.123Z`; years outside 0..=9999 are clamped to keep the width.
+/// Appends `at` as `2026-11-21T09:15:02.123Z`; years outside 0..=9999 are clamped,
+/// which keeps the width.
 pub fn push_stamp(out: &mut Vec<u8>, at: DateTime<Utc>) {
     let year = u32::try_from(at.year().clamp(0, 9999)).unwrap_or(0);
     digits(out, year, 4);

@@ -258,7 +258,8 @@ pub enum DocumentError {
 /// Told the name of a document whose text may have changed, on a thread of the engine's own.
 pub type OnDocument = Box<dyn Fn(&str) + Send + Sync>;
 
-/// A right to act that ends by itself, with a number that only grows: whoever holds the highest wins.
+/// A right to act that ends by itself, with a number that only grows: whoever holds the
+/// highest wins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// What it is for.
@@ -274,9 +275,9 @@ pub trait Engine: Send + Sync + Debug + 'static {
     fn open(&self, stream: &str, options: StreamOptions) -> Result<(), StorageError>;
 
     /// Appends `lines` in one piece. Errors of the call itself also come through the future and
-    /// through `on_commit`, which is called exactly once in every case. An empty group is a barrier:
-    /// it is acknowledged after everything before it. Enqueues at once, in call order; the future
-    /// only waits.
+    /// through `on_commit`, which is called exactly once in every case. An empty group is a
+    /// barrier: it is acknowledged after everything before it. Enqueues at once, in call order;
+    /// the future only waits.
     fn append(
         &self,
         stream: &str,

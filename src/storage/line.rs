@@ -1,8 +1,9 @@
-//! One journal line on disk: `{"seq":1042,"ts":"2026-11-21T09:15:02.123Z","kind":"flag.changed",…,"h":"9f86d081884c7d65"}`.
+//! One journal line on disk:
+//! `{"seq":1042,"ts":"2026-11-21T09:15:02.123Z","kind":"flag.changed",…,"h":"9f86d081884c7d65"}`.
 //!
-//! `h` chains the lines. It is the first 64 bits, as 16 hex digits, of SHA-256 over the 16 digits of
-//! the previous own line's `h` (16 times `0` before the first line of a stream) and then every byte
-//! after that line's end of line, up to and not including this line's own `,"h":"`. Lines that
+//! `h` chains the lines. It is the first 64 bits, as 16 hex digits, of SHA-256 over the 16 digits
+//! of the previous own line's `h` (16 times `0` before the first line of a stream) and then every
+//! byte after that line's end of line, up to and not including this line's own `,"h":"`. Lines that
 //! echopilot did not write are therefore covered by the next own line.
 
 use sha2::{Digest, Sha256};
@@ -34,9 +35,9 @@ pub fn link(previous: &ChainValue, covered: &[u8]) -> ChainValue {
     hex::sixteen(&hasher.finalize())
 }
 
-/// Appends one whole line, end of line included, to `out`, and gives its chain value. Bytes in `out`
-/// from `covered_from` on are those since the previous own line: usually `out.len()`, less where
-/// foreign lines came in between.
+/// Appends one whole line, end of line included, to `out`, and gives its chain value. Bytes in
+/// `out` from `covered_from` on are those since the previous own line: usually `out.len()`, less
+/// where foreign lines came in between.
 pub fn compose(
     out: &mut Vec<u8>,
     covered_from: usize,

@@ -1,1 +1,14 @@
-#![expect(missing_docs, reason = "test crate")]
+//! All tests of the built program and of the house rules, in one binary.
+
+#![expect(
+    unreachable_pub,
+    reason = "test crate: modules share what they mark `pub`"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests stand outside: they look at files and clocks as a person does"
+)]
+#![expect(clippy::string_slice, reason = "a panic in a test is a failed test")]
+
+mod systemd;
+mod tidy;

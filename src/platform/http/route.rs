@@ -46,7 +46,8 @@ pub struct Route {
     pub scope: Scope,
     /// One line, for the API index and OpenAPI's summary.
     pub about: &'static str,
-    /// Query of an example call, without `?`; also documents the parameters: `user=user123&exp=pricing_v2`.
+    /// Query of an example call, without `?`; also documents the parameters:
+    /// `user=user123&exp=pricing_v2`.
     pub query: &'static str,
     /// Body of an example call; empty for none.
     pub body: &'static str,
