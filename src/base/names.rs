@@ -15,7 +15,8 @@ pub fn is_name(text: &str) -> bool {
 }
 
 /// The candidate that `word` was most likely meant to be: the one with the fewest edits (insert,
-/// delete, replace, swap neighbours), if they are at most a third of the word and at most four.
+/// delete, replace, swap neighbours), if they are at most a third of the longer word and at most
+/// four.
 /// Case alone is no edit; of equals, the first.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     // Longer words are compared by their start only: this is a courtesy, it must stay cheap.
@@ -27,10 +28,10 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
             .collect()
     };
     let word = fold(word);
-    let allowed = (word.len() / 3).clamp(1, 4);
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         let other = fold(candidate);
+        let allowed = (word.len().max(other.len()) / 3).clamp(1, 4);
         if word.len().abs_diff(other.len()) > allowed {
             continue;
         }

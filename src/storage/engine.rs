@@ -194,6 +194,12 @@ impl fmt::Display for Revision {
     }
 }
 
+impl serde::Serialize for Revision {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
 /// A document as it was read.
 #[derive(Debug, Clone)]
 pub struct Document {

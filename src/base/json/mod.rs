@@ -6,6 +6,7 @@
 
 mod check;
 mod de;
+mod edit;
 mod fault;
 mod parse;
 mod path;
@@ -13,6 +14,7 @@ mod shape;
 mod tree;
 
 pub use de::Misfit;
+pub use edit::{Edit, EditFault};
 pub use fault::Fault;
 pub use path::{Path, Step};
 pub use shape::Shapes;
@@ -25,5 +27,9 @@ pub const MAX_DEPTH: usize = 32;
 /// The mark that some editors put before UTF-8 text; read over, kept by edits.
 pub const BOM: &[u8] = b"\xEF\xBB\xBF";
 
+#[cfg(test)]
+mod edit_tests;
+#[cfg(test)]
+mod shape_tests;
 #[cfg(test)]
 mod tests;

@@ -27,6 +27,12 @@ pub trait Config: Send + Sync + 'static {
 
     /// The published schema; usually [`schema_of`] the raw type.
     fn schema() -> Schema;
+
+    /// Keys that differ between the rules the process started with and those in force now, and that
+    /// take effect only at the next start.
+    fn restart_needed(_started_with: &Self::Rules, _now: &Self::Rules) -> Vec<&'static str> {
+        Vec::new()
+    }
 }
 
 /// Reads the whole document as a `T`: first its shape, every misfit at once, then its values. Keys

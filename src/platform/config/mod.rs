@@ -5,6 +5,14 @@
 
 mod kind;
 mod live;
+mod record;
+mod slot;
+mod status;
+mod store;
 
 pub use kind::{Config, ConfigKind, kind, read, schema_of, schemas, typed};
 pub use live::{Accepted, Live};
+pub use record::STREAM;
+pub use slot::OnAccept;
+pub use status::{ConfigStatus, Degraded, EditError};
+pub use store::ConfigStore;

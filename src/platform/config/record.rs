@@ -1,0 +1,226 @@
+//! The audit of configurations: snapshot first, then a line in the journal `configs`, on a thread
+//! of its own, so that no swap ever waits for a disk.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::status::Degraded;
+use crate::storage::engine::{Durability, Engine, Expect, Mark, Revision, StreamOptions};
+use crate::storage::line;
+use crate::storage::lines::Lines;
+
+/// The journal of accepted and rejected configurations.
+pub const STREAM: &str = "configs";
+
+/// Notes that may wait for the disk; beyond that the watcher waits, after its swap.
+const MAX_WAITING: usize = 64;
+
+/// Problems told in one journal line; more are only counted.
+const MAX_TOLD: usize = 20;
+
+/// How `configs` is kept: it is small and must never lose a line. 64 MiB and a day are the defaults
+/// of every journal.
+const OPTIONS: StreamOptions = StreamOptions {
+    durability: Durability::Always,
+    segment_bytes: 64 << 20,
+    segment_age: Duration::from_hours(24),
+};
+
+/// What is to be written down.
+pub(super) enum Note {
+    Accepted {
+        file: &'static str,
+        revision: Revision,
+        text: Arc<[u8]>,
+        actor: Arc<str>,
+        at: DateTime<Utc>,
+    },
+    Rejected {
+        file: &'static str,
+        degraded: Degraded,
+        running_on: Revision,
+    },
+    /// Answered once everything before it is written and acknowledged.
+    Barrier(SyncSender<()>),
+}
+
+/// The last text of a file that was in force, by the journal.
+#[derive(Debug, Clone)]
+pub(super) struct LastGood {
+    pub(super) revision: Revision,
+    pub(super) actor: Arc<str>,
+    pub(super) at: DateTime<Utc>,
+}
+
+/// Hands notes to the thread that writes them.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    sender: Mutex<Option<SyncSender<Note>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Recorder {
+    pub(super) fn start(engine: Arc<dyn Engine>) -> anyhow::Result<Self> {
+        engine
+            .open(STREAM, OPTIONS)
+            .context("cannot open the journal `configs`")?;
+        let (sender, notes) = mpsc::sync_channel(MAX_WAITING);
+        let thread = std::thread::Builder::new()
+            .name("config-recorder".into())
+            .spawn(move || {
+                for note in notes {
+                    write(&engine, note);
+                }
+            })
+            .context("cannot start the thread that records configurations")?;
+        Ok(Self {
+            sender: Mutex::new(Some(sender)),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    pub(super) fn note(&self, note: Note) {
+        let sender = self
+            .sender
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if sender.is_none_or(|sender| sender.send(note).is_err()) {
+            tracing::error!("a change of configuration came after the end and is not recorded");
+        }
+    }
+
+    /// Waits until every note so far is in the journal.
+    pub(super) fn flush(&self) {
+        let (done, wait) = mpsc::sync_channel(1);
+        self.note(Note::Barrier(done));
+        // An error means that the thread is gone, and with it everything to wait for.
+        let _ended = wait.recv();
+    }
+
+    /// Writes what is left and ends the thread.
+    pub(super) fn close(&self) {
+        drop(
+            self.sender
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that records configurations panicked");
+        }
+    }
+}
+
+fn write(engine: &Arc<dyn Engine>, note: Note) {
+    let mut lines = Lines::new();
+    let mut done = None;
+    match note {
+        Note::Accepted {
+            file,
+            revision,
+            text,
+            actor,
+            at,
+        } => {
+            if let Err(error) = engine.keep_snapshot(file, &text) {
+                tracing::error!(
+                    config.file = file,
+                    "cannot keep a snapshot of `{file}` at {revision}: {:#}",
+                    anyhow::Error::new(error)
+                );
+            }
+            let (revision, bytes) = (revision.as_str(), text.len());
+            let body =
+                json!({ "file": file, "revision": revision, "actor": &*actor, "bytes": bytes });
+            lines.push("config.accepted", at, |out| members(out, &body));
+        }
+        Note::Rejected {
+            file,
+            degraded,
+            running_on,
+        } => {
+            let told: Vec<_> = degraded.problems.iter().take(MAX_TOLD).collect();
+            let body = json!({
+                "file": file, "revision": degraded.revision.as_ref().map(Revision::as_str),
+                "actor": "file", "problems": told, "count": degraded.count,
+                "running_on": running_on.as_str(),
+            });
+            lines.push("config.rejected", degraded.since, |out| members(out, &body));
+        }
+        Note::Barrier(sender) => done = Some(sender),
+    }
+    let on_commit = Box::new(move |outcome: &Result<_, _>| {
+        if let Err(error) = outcome {
+            tracing::error!("a change of configuration is not in the journal `configs`: {error}");
+        }
+        // Nobody waiting any more is no fault.
+        let _sent = done.map(|done| done.try_send(()));
+    });
+    drop(engine.append(STREAM, Expect::Any, None, lines, Some(on_commit)));
+}
+
+/// The members of `body` without its braces.
+fn members(out: &mut Vec<u8>, body: &serde_json::Value) {
+    let start = out.len();
+    if write!(out, "{body}").is_ok() && out.len() > start + 1 {
+        out.pop();
+        out.remove(start);
+    }
+}
+
+#[derive(Deserialize)]
+struct AcceptedLine {
+    file: String,
+    revision: String,
+    actor: String,
+}
+
+/// The last accepted revision of every file, by the journal.
+pub(super) fn last_good(engine: &dyn Engine) -> HashMap<String, LastGood> {
+    let mut found = HashMap::new();
+    let outcome = engine.scan(STREAM, &Mark::default(), &mut |chunk| {
+        for line in chunk.bytes.split(|byte| *byte == b'\n') {
+            if let Some((file, good)) = accepted(line) {
+                found.insert(file, good);
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    if let Err(error) = outcome {
+        tracing::error!("cannot read which configurations were in force: {error}");
+    }
+    found
+}
+
+fn accepted(bytes: &[u8]) -> Option<(String, LastGood)> {
+    let own = line::parse(bytes).filter(|own| own.kind == b"config.accepted")?;
+    let object = [b"{", own.members, b"}"].concat();
+    let AcceptedLine {
+        file,
+        revision,
+        actor,
+    } = serde_json::from_slice(&object).ok()?;
+    let at = DateTime::parse_from_rfc3339(std::str::from_utf8(own.ts).ok()?).ok()?;
+    let good = LastGood {
+        revision: Revision::parse(&revision)?,
+        actor: actor.into(),
+        at: at.to_utc(),
+    };
+    Some((file, good))
+}
