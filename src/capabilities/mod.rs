@@ -1,1 +1,3 @@
 //! capabilities
+
+pub mod experiments;

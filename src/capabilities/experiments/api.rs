@@ -1,0 +1,332 @@
+//! The routes: translate in, call one verb, translate out. Only here are status codes known.
+
+use std::sync::Arc;
+
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::event::{push_text, push_whole};
+use super::logic::Refusal;
+use super::query::{self, QueryFault};
+use super::record::{Fate, Recorded};
+use super::service::Experiments;
+use super::{batch, list};
+use crate::platform::http::{Answer, Body, HotAnswer, HotCall, HttpError, Route, Routes, Scope};
+use crate::storage::engine::StorageError;
+
+/// Bytes of one event's body at most; the rest of the route's limit is for batches.
+const MAX_EVENT_BODY: usize = 64 * 1024;
+/// Bytes of a batch at most (rule H2 of the reliability notes).
+const MAX_BATCH_BODY: usize = 1 << 20;
+/// Content type of a batch.
+const NDJSON: &str = "application/x-ndjson";
+/// Says why an assignment that was answered is not on record.
+const DEGRADED: HeaderName = HeaderName::from_static("x-echopilot-degraded");
+
+/// One event as it is sent. For the API's description; requests are read by [`super::body`].
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogRequest {
+    /// What happened: letters, digits and `_.:-`, at most 64.
+    pub event: String,
+    /// To whom: 1 to 256 bytes.
+    pub user: String,
+    /// In which experiment.
+    pub exp: String,
+    /// In which of its variants.
+    pub variant: String,
+    /// A number that belongs to it, such as an amount.
+    pub value: Option<f64>,
+    /// Makes the call idempotent: the same id and body is one line and one answer. 1 to 128 bytes.
+    pub id: Option<String>,
+}
+
+/// The answer to one event.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LogReply {
+    /// True.
+    pub ok: bool,
+    /// Number of its line in `logs/experiments.ndjson`.
+    pub seq: u64,
+    /// The id, where one was sent.
+    pub id: Option<String>,
+}
+
+/// An assignment.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AssignReply {
+    /// True.
+    pub ok: bool,
+    /// The user as sent.
+    pub user: String,
+    /// The experiment.
+    pub experiment: String,
+    /// The user's variant; always the same one.
+    pub variant: String,
+    /// What the experiment is about.
+    pub description: String,
+}
+
+impl Experiments {
+    /// The rows of the route table.
+    pub fn routes(self: Arc<Self>) -> Routes {
+        let (assign, log, list) = (Arc::clone(&self), Arc::clone(&self), self);
+        let about = "Give a user's variant, and record the exposure the first time";
+        let assign = Route::get("/api/exp/assign", Scope::Operate, about)
+            .query("user=user123&exp=pricing_v2")
+            .gives::<AssignReply>()
+            .hot(Arc::new(move |call| assign.answer_assign(&call)));
+        let about = "Record what users did; answered when it is on the disk";
+        let mut log = Route::post("/api/exp/log", Scope::Operate, about)
+            .takes::<LogRequest>(
+                r#"{"event":"signup","user":"user123","exp":"pricing_v2","variant":"A"}"#,
+            )
+            .gives::<LogReply>()
+            .hot(Arc::new(move |call| log.answer_log(&call)));
+        log.also_takes = &[NDJSON];
+        log.body_limit = MAX_BATCH_BODY;
+        let about = "List experiments with their exposures and events";
+        let list = Route::get("/api/exp/list", Scope::Read, about)
+            .gives::<list::ListReply>()
+            .hot(Arc::new(move |call| {
+                HotAnswer::Now(list.answer_list(&call))
+            }));
+        vec![assign, log, list]
+    }
+
+    fn answer_assign(self: &Arc<Self>, hot: &HotCall<'_>) -> HotAnswer {
+        match self.try_assign(hot) {
+            Ok(answer) => answer,
+            Err(error) => HotAnswer::Now(Err(error)),
+        }
+    }
+
+    fn try_assign(self: &Arc<Self>, hot: &HotCall<'_>) -> Result<HotAnswer, HttpError> {
+        let text = hot.parts.uri.query().unwrap_or_default();
+        let [user, exp] = query::parse(text, ["user", "exp"])?;
+        let user = user.ok_or_else(|| missing("user"))?;
+        let exp = exp.ok_or_else(|| missing("exp"))?;
+        let seen = self.live.get();
+        let assigned = self.assign(&seen, hot.call.now, &user, &exp)?;
+        let tail = &assigned.variant.answer_tail;
+        let mut body = Vec::with_capacity(24 + user.len() + tail.len());
+        body.extend_from_slice(b"{\"ok\":true,\"user\":\"");
+        push_text(&mut body, &user);
+        body.extend_from_slice(tail);
+        let Some(recording) = assigned.recording else {
+            return Ok(HotAnswer::Now(Ok(json(body))));
+        };
+        Ok(HotAnswer::Later(Box::pin(async move {
+            let mut answer = json(body);
+            if let Err(error) = recording.ended().await {
+                let code = HeaderValue::from_static(storage_code(&error));
+                answer.headers_mut().insert(DEGRADED, code);
+            }
+            Ok(answer)
+        })))
+    }
+
+    fn answer_log(self: &Arc<Self>, hot: &HotCall<'_>) -> HotAnswer {
+        if is_ndjson(&hot.parts.headers) {
+            return batch::answer(self, hot);
+        }
+        match self.try_log(hot) {
+            Ok(answer) => answer,
+            Err(error) => HotAnswer::Now(Err(error)),
+        }
+    }
+
+    fn try_log(self: &Arc<Self>, hot: &HotCall<'_>) -> Result<HotAnswer, HttpError> {
+        let [] = query::parse(hot.parts.uri.query().unwrap_or_default(), [])?;
+        if hot.body.len() > MAX_EVENT_BODY {
+            let detail = format!(
+                "the event has {} bytes, at most 65536 are read",
+                hot.body.len()
+            );
+            let hint = "several events go as `Content-Type: application/x-ndjson`, one a line";
+            let status = StatusCode::PAYLOAD_TOO_LARGE;
+            return Err(HttpError::new(status, "body_too_large", detail).hint(hint));
+        }
+        let seen = self.live.get();
+        let mut recorded = self.record(
+            &seen.rules,
+            hot.call.now,
+            false,
+            std::iter::once(&hot.body[..]),
+        );
+        if let Some(Fate::Refused(refusal)) = recorded.fates.first() {
+            return Err(refusal.clone().into());
+        }
+        // Read again for its id only where there is one: the answer repeats it.
+        let body = hot.body.clone();
+        if let Some(line) = known_line(&recorded) {
+            return Ok(HotAnswer::Now(Ok(logged(line, &body))));
+        }
+        Ok(HotAnswer::Later(Box::pin(async move {
+            let first = recorded.settled().await.map_err(HttpError::from)?.first;
+            let line = match recorded.fates.first() {
+                Some(Fate::Repeated(id)) => recorded.line_of(*id).ok_or_else(lost)?,
+                _ => first,
+            };
+            Ok(logged(line, &body))
+        })))
+    }
+}
+
+/// The line of an event that was on record before its call.
+fn known_line(recorded: &Recorded) -> Option<u64> {
+    match recorded.fates.first() {
+        Some(Fate::Repeated(id)) => recorded.line_of(*id),
+        _ => None,
+    }
+}
+
+/// `{"ok":true,"seq":17,"id":"…"}`: nothing in it differs between a call and its repetition.
+fn logged(line: u64, body: &[u8]) -> Answer {
+    let mut out = Vec::with_capacity(64);
+    out.extend_from_slice(b"{\"ok\":true,\"seq\":");
+    push_whole(&mut out, i64::try_from(line).unwrap_or(i64::MAX));
+    let id = super::body::parse(body).ok().and_then(|event| event.id);
+    if let Some(id) = id {
+        out.extend_from_slice(b",\"id\":\"");
+        push_text(&mut out, &id);
+        out.push(b'"');
+    }
+    out.push(b'}');
+    json(out)
+}
+
+/// A 200 with a JSON body.
+pub(super) fn json(body: Vec<u8>) -> Answer {
+    let mut answer = Answer::new(Body::from(body));
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+fn is_ndjson(headers: &HeaderMap) -> bool {
+    let named = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = named
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case(NDJSON)
+}
+
+fn missing(name: &'static str) -> HttpError {
+    let detail = format!("the query parameter `{name}` is missing");
+    HttpError::bad_request("missing_parameter", detail)
+        .hint("GET /api/exp/assign?user=user123&exp=pricing_v2")
+}
+
+/// The word that says how storage refuses.
+fn storage_code(error: &StorageError) -> &'static str {
+    match error {
+        StorageError::Full { .. } => "storage_full",
+        _ => "storage_failed",
+    }
+}
+
+/// The first call under an id was refused by storage while its repetition waited.
+pub(super) fn lost() -> HttpError {
+    let detail = "nothing was recorded: the earlier call under this id was refused by storage";
+    HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "storage_failed", detail)
+        .hint("send it again")
+        .retry_after(1)
+}
+
+impl From<QueryFault> for HttpError {
+    fn from(fault: QueryFault) -> Self {
+        let (code, detail, hint) = match fault {
+            QueryFault::Unknown(name) => (
+                "unknown_parameter",
+                format!(
+                    "unknown query parameter `{}`",
+                    super::logic::shortened(&name)
+                ),
+                "see `echopilot api` for what the route takes",
+            ),
+            QueryFault::Twice(name) => (
+                "duplicate_parameter",
+                format!("the query parameter `{name}` is given twice"),
+                "give it once",
+            ),
+            QueryFault::Encoding(name) => (
+                "bad_encoding",
+                format!(
+                    "the query parameter `{}` is not percent-encoded UTF-8",
+                    super::logic::shortened(&name)
+                ),
+                "write a literal `%` as `%25`",
+            ),
+        };
+        Self::bad_request(code, detail).hint(hint)
+    }
+}
+
+impl From<Refusal> for HttpError {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        let (status, code) = status_of(&refusal);
+        let error = Self::new(status, code, detail);
+        match refusal {
+            Refusal::UnknownExperiment { nearest, .. } => {
+                let hint = match &nearest {
+                    Some(name) => format!("did you mean `{name}`? see /api/exp/list"),
+                    None => "see /api/exp/list, or add it to configs/experiments.json".to_owned(),
+                };
+                with_nearest(error, nearest).hint(hint)
+            }
+            Refusal::UnknownMember { nearest, .. } => {
+                let hint = "members are `event`, `user`, `exp`, `variant`, `value`, `id`";
+                with_nearest(error, nearest.map(str::to_owned)).hint(hint)
+            }
+            Refusal::UnknownVariant { allowed, .. } => error
+                .with("allowed", allowed)
+                .hint("send the variant that assign answered"),
+            Refusal::NotRunning { .. } => {
+                error.hint("set its `status` to \"running\" in configs/experiments.json")
+            }
+            Refusal::IdConflict { .. } => error.hint("use a fresh id for each event"),
+            Refusal::TooManyEvents { .. } => {
+                error.hint("put what varies into `value`, not into the event's name")
+            }
+            Refusal::BadUser { .. } | Refusal::BadId { .. } | Refusal::BadEvent { .. } => error,
+            Refusal::Missing { .. } | Refusal::BadBody { .. } => error.hint(
+                r#"send {"event":"signup","user":"user123","exp":"pricing_v2","variant":"A"}"#,
+            ),
+        }
+    }
+}
+
+fn with_nearest(error: HttpError, nearest: Option<String>) -> HttpError {
+    match nearest {
+        Some(nearest) => error.with("nearest", nearest),
+        None => error,
+    }
+}
+
+fn status_of(refusal: &Refusal) -> (StatusCode, &'static str) {
+    use super::model::Status;
+    match refusal {
+        Refusal::UnknownExperiment { .. } => (StatusCode::NOT_FOUND, "experiment_not_found"),
+        Refusal::NotRunning {
+            status: Status::Stopped,
+            ..
+        } => (StatusCode::CONFLICT, "experiment_stopped"),
+        Refusal::NotRunning { .. } => (StatusCode::CONFLICT, "experiment_draft"),
+        Refusal::IdConflict { .. } => (StatusCode::CONFLICT, "id_conflict"),
+        Refusal::BadUser { .. } => (StatusCode::BAD_REQUEST, "bad_user"),
+        Refusal::UnknownVariant { .. } => (StatusCode::BAD_REQUEST, "unknown_variant"),
+        Refusal::BadEvent { .. } => (StatusCode::BAD_REQUEST, "bad_event"),
+        Refusal::TooManyEvents { .. } => (StatusCode::BAD_REQUEST, "too_many_events"),
+        Refusal::BadId { .. } => (StatusCode::BAD_REQUEST, "bad_id"),
+        Refusal::UnknownMember { .. } => (StatusCode::BAD_REQUEST, "unknown_member"),
+        Refusal::Missing { .. } => (StatusCode::BAD_REQUEST, "missing_member"),
+        Refusal::BadBody { .. } => (StatusCode::BAD_REQUEST, "bad_body"),
+    }
+}
