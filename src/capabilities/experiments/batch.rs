@@ -2,8 +2,8 @@
 //!
 //! Lines end in `\n` or `\r\n`; the last one need not. Blank lines are passed over and counted for
 //! line numbers. `?mode=each` (the default) writes what is good; `?mode=all` writes everything or
-//! nothing. `results` lists only lines that were not plainly accepted: those not listed stand in the
-//! journal as `first_seq`..=`last_seq`, in order. `?results=full` lists every line.
+//! nothing. `results` lists only lines that were not plainly accepted: those not listed stand in
+//! the journal as `first_seq`..=`last_seq`, in order. `?results=full` lists every line.
 
 use std::sync::Arc;
 

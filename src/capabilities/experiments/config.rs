@@ -26,10 +26,12 @@ const NAME_RULE: &str = "1..=64 letters, digits or `_.:-`, the first a letter or
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ExperimentConfig {
-    /// What users are divided into, evenly. The order matters: changing it, or the number, moves users.
+    /// What users are divided into, evenly. The order matters: changing it, or
+    /// the number, moves users.
     #[schemars(length(min = 1, max = 64))]
     variants: Vec<String>,
-    /// Mixed into the assignment, so that two experiments divide users differently. Changing it moves users.
+    /// Mixed into the assignment, so that two experiments divide users differently.
+    /// Changing it moves users.
     #[schemars(length(max = 256))]
     salt: String,
     /// What it is about; sent with every assignment.

@@ -1,4 +1,5 @@
-//! Short stand-ins for users, ids and bodies: keyed hashes, so that nobody outside can make two collide.
+//! Short stand-ins for users, ids and bodies: keyed hashes, so that nobody outside can make two
+//! collide.
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 use std::hash::Hasher;

@@ -8,8 +8,8 @@ use hashbrown::HashTable;
 use super::fingerprint::Fingerprint;
 use crate::storage::view::{Reader, put_u32, put_u64};
 
-/// Ids remembered at most, unless a test asks for fewer. At some 35 bytes each this is about 40 MB when
-/// full; an application that sends 100 ids a second is covered for at least 80 minutes.
+/// Ids remembered at most, unless a test asks for fewer. At some 35 bytes each this is about 35 MB
+/// when full; an application that sends 100 ids a second is covered for at least 80 minutes.
 pub const WINDOW: usize = 1_000_000;
 
 /// `seq` of an id whose line is on its way to the journal.

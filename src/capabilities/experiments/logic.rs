@@ -25,7 +25,7 @@ pub enum Refusal {
         nearest: Option<String>,
     },
     /// It is not running.
-    #[error("experiment `{exp}` is {}, only a running one assigns and takes events", .status.as_str())]
+    #[error("experiment `{exp}` is {}, only a running one takes part", .status.as_str())]
     NotRunning {
         /// Its name.
         exp: String,
@@ -39,7 +39,7 @@ pub enum Refusal {
         found: &'static str,
     },
     /// No such variant.
-    #[error("experiment `{exp}` has no variant `{variant}`, its variants are {}", .allowed.join(", "))]
+    #[error("`{exp}` has no variant `{variant}`, its variants are {}", .allowed.join(", "))]
     UnknownVariant {
         /// The experiment.
         exp: String,

@@ -30,5 +30,8 @@ pub mod service;
 pub mod users;
 pub mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use config::ExperimentsConfig;
 pub use service::Experiments;

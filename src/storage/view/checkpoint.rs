@@ -1,7 +1,8 @@
 //! The checkpoint of a view: a file that may be lost, damaged or stale at any time without harm.
 //!
 //! Form: `echopilot view 1\n`, then little-endian: view name and stream (each as length and bytes),
-//! version, the state, the mark (seq, h, segment, offset), and SHA-256 of all of that. It is only used when every part is as expected; otherwise the journal is folded anew.
+//! version, the state, the mark (seq, h, segment, offset), and SHA-256 of all of that. It is only
+//! used when every part is as expected; otherwise the journal is folded anew.
 
 use sha2::{Digest, Sha256};
 

@@ -84,7 +84,7 @@ impl<V: View> Kept<V> {
         &self.inner.journal
     }
 
-    /// Takes note of `lines` committed lines with `bytes` bytes of members, after they were applied.
+    /// Takes note of `lines` committed lines with `bytes` bytes of members, once they are applied.
     pub fn grew(&self, lines: u64, bytes: u64) {
         let grown = bytes + lines * ENVELOPE_BYTES;
         let unsaved = self.inner.new_bytes.fetch_add(grown, Ordering::Relaxed) + grown;

@@ -18,7 +18,7 @@ pub use kept::Kept;
 pub trait View: Send + Sized + 'static {
     /// Names the checkpoint file, together with the stream.
     const NAME: &'static str;
-    /// Grows with every change of the meaning or the saved form; older checkpoints are then not read.
+    /// Grows with every change of the meaning or the saved form; older checkpoints are then unread.
     const VERSION: u32;
 
     /// What a stretch of lines means, not yet applied. Reused, so that a fold allocates little.
