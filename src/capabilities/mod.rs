@@ -1,3 +1,9 @@
-//! capabilities
+//! Floor 4: what echopilot does, one folder per capability. [`ALL`] is the only list of them.
 
 pub mod experiments;
+pub mod flags;
+
+use crate::platform::wiring::Descriptor;
+
+/// Every capability, in the order they are built.
+pub const ALL: &[Descriptor] = &[flags::DESCRIPTOR, experiments::DESCRIPTOR];

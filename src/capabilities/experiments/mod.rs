@@ -26,6 +26,7 @@ pub mod logic;
 pub mod model;
 pub mod query;
 pub mod record;
+mod running;
 pub mod service;
 pub mod users;
 pub mod view;
@@ -34,4 +35,5 @@ pub mod view;
 mod tests;
 
 pub use config::ExperimentsConfig;
+pub use running::DESCRIPTOR;
 pub use service::Experiments;

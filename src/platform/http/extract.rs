@@ -32,16 +32,17 @@ impl<T: DeserializeOwned + JsonSchema + 'static> JsonBody<T> {
             .parse(body)
             .and_then(|tree| typed::<T>(&tree, &mut problems))
             .filter(|_| problems.is_empty());
-        value.ok_or_else(|| refused(&problems))
+        value.ok_or_else(|| refused("body", &problems))
     }
 }
 
-fn refused(problems: &Problems) -> HttpError {
+/// What is wrong with `what`, all of it.
+pub(super) fn refused(what: &str, problems: &Problems) -> HttpError {
     let first = problems.iter().next();
     let detail = first.map_or("the body is not what this route takes", |problem| {
         &problem.message
     });
-    let mut error = HttpError::bad_request("bad_body", format!("cannot take the body: {detail}"));
+    let mut error = HttpError::bad_request("bad_body", format!("cannot take the {what}: {detail}"));
     if let Some(problem) = first {
         error = error.hint(problem.hint.clone());
         if let Some(nearest) = &problem.nearest {

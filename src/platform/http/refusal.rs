@@ -1,8 +1,10 @@
 //! Refusals of the floors below in HTTP's words.
 
-use super::HttpError;
-use crate::storage::engine::StorageError;
 use http::StatusCode;
+
+use super::HttpError;
+use crate::platform::config::EditError;
+use crate::storage::engine::{DocumentError, StorageError};
 
 /// Seconds a caller should wait before trying again while storage refuses: it looks for room at
 /// least every five seconds.
@@ -43,4 +45,54 @@ impl From<StorageError> for HttpError {
             }
         }
     }
+}
+
+impl<E: std::fmt::Display> From<EditError<E>> for HttpError {
+    fn from(error: EditError<E>) -> Self {
+        match error {
+            EditError::Moved {
+                ref expected,
+                ref found,
+                ..
+            } => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "revision_moved",
+                error.to_string(),
+            )
+            .hint("somebody changed the file first: read again and repeat the change")
+            .with("expected", expected.as_str())
+            .with("found", found.as_str()),
+            EditError::Invalid(problems) => super::extract::refused("change", &problems),
+            EditError::Document(DocumentError::Io { name, source }) if is_full(&source) => {
+                StorageError::Full { stream: name }.into()
+            }
+            EditError::Document(ref document) => {
+                use std::error::Error as _;
+                let cause = document
+                    .source()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                tracing::error!("a change was not saved: {document}: {cause}");
+                let detail = "the file cannot be read or written";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_failed", detail)
+                    .retry_after(RETRY_AFTER_SECS)
+                    .hint(
+                        "see the server's log; check the owner and mode of the file and its folder",
+                    )
+            }
+            EditError::Text(fault) => {
+                Self::new(StatusCode::CONFLICT, "not_editable", fault.to_string())
+                    .hint("mend the file by hand; `echopilot check` shows where")
+            }
+            EditError::Refused(why) => Self::bad_request("refused", why.to_string()),
+            EditError::Unknown { file } => Self::internal(&format!("`{file}` is not registered")),
+        }
+    }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+    )
 }

@@ -1,0 +1,81 @@
+//! What comes from outside the home folder: the environment and systemd's credentials. Read once.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::secret::Secret;
+use crate::seams::files::Files;
+
+/// Shortest key that may come from the environment or a credential, in characters: 128 bits as hex.
+const SHORTEST_KEY: usize = 16;
+
+/// A key given from outside.
+#[derive(Debug)]
+pub struct GivenKey {
+    /// The name that histories show, such as `env:dash`.
+    pub name: &'static str,
+    /// The key itself.
+    pub secret: Secret,
+}
+
+/// Keys given from outside, by role.
+#[derive(Debug, Default)]
+pub struct GivenKeys {
+    /// For role dash.
+    pub dash: Option<GivenKey>,
+    /// For role admin.
+    pub admin: Option<GivenKey>,
+}
+
+/// Reads one variable of the environment; empty counts as absent.
+#[expect(clippy::disallowed_methods, reason = "this is where settings come in")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+impl GivenKeys {
+    /// Credentials first, then the environment.
+    pub fn read(files: &dyn Files) -> anyhow::Result<Self> {
+        let folder = variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        let one = |file: &str, from_file, env: &str, from_env| {
+            if let Some(secret) = credential(files, folder.as_deref(), file)? {
+                return accept(from_file, secret, file).map(Some);
+            }
+            match variable(env) {
+                Some(text) => accept(from_env, Secret::new(text), env).map(Some),
+                None => Ok(None),
+            }
+        };
+        Ok(Self {
+            dash: one("dash_key", "credential:dash", "DASHBOARD_KEY", "env:dash")?,
+            admin: one("admin_token", "credential:admin", "ADMIN_TOKEN", "env:admin")?,
+        })
+    }
+}
+
+fn credential(
+    files: &dyn Files,
+    folder: Option<&Path>,
+    name: &str,
+) -> anyhow::Result<Option<Secret>> {
+    let Some(path) = folder.map(|folder| folder.join(name)) else { return Ok(None) };
+    match files.read(&path) {
+        Ok(bytes) => {
+            let text = String::from_utf8(bytes)
+                .map_err(|_| anyhow::anyhow!("the credential `{name}` is not UTF-8 text"))?;
+            Ok(Some(Secret::new(text.trim().to_owned())))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(anyhow::Error::new(error)
+            .context(format!("cannot read the credential `{name}`"))),
+    }
+}
+
+fn accept(name: &'static str, secret: Secret, source: &str) -> anyhow::Result<GivenKey> {
+    let found = secret.expose().chars().count();
+    anyhow::ensure!(
+        found >= SHORTEST_KEY,
+        "the key in `{source}` has {found} characters, at least {SHORTEST_KEY} are needed\n\
+         hint: `head -c 32 /dev/urandom | base64` makes a good one"
+    );
+    Ok(GivenKey { name, secret })
+}

@@ -1,0 +1,188 @@
+//! Turns each accepted `configs/flags.json` into history lines, once and in order.
+//!
+//! What has been recorded is itself a fold over the journal. A change made while the daemon was
+//! down, or while the disk refused writes, is therefore found by comparing, and written late rather
+//! than never.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+
+use super::config::FlagsRules;
+use super::event::{FlagChange, FlagLine, STREAM};
+use super::logic;
+use super::model::FlagValue;
+use crate::platform::config::Accepted;
+use crate::storage::engine::{Engine, Expect, Mark, Position, StorageError};
+use crate::storage::lines::Lines;
+
+/// Keeper of the flags' history.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    engine: Arc<dyn Engine>,
+    state: Mutex<State>,
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    values: BTreeMap<String, FlagValue>,
+    updated_at: BTreeMap<String, DateTime<Utc>>,
+    queue: VecDeque<Arc<Accepted<FlagsRules>>>,
+    queued: u64,
+    writing: bool,
+}
+
+/// How many accepted texts are on record, and the last refusal of storage if it came after them.
+#[derive(Debug, Default, Clone)]
+struct Progress {
+    recorded: u64,
+    refused: Option<StorageError>,
+}
+
+impl Recorder {
+    /// Folds what is on record.
+    pub(super) fn open(engine: Arc<dyn Engine>) -> Result<Arc<Self>, StorageError> {
+        let mut state = State::default();
+        engine.scan(STREAM, &Mark::default(), &mut |chunk| {
+            chunk
+                .bytes
+                .split(|byte| *byte == b'\n')
+                .filter_map(FlagLine::parse)
+                .for_each(|line| state.apply(&line.change(), line.ts));
+            ControlFlow::Continue(())
+        })?;
+        let progress = watch::Sender::new(Progress::default());
+        Ok(Arc::new(Self {
+            engine,
+            state: Mutex::new(state),
+            progress,
+        }))
+    }
+
+    /// Takes note of a text that is in force now; its lines follow without being waited for.
+    pub(super) fn accept(self: &Arc<Self>, accepted: &Arc<Accepted<FlagsRules>>) {
+        {
+            let mut state = self.state();
+            state.queue.push_back(Arc::clone(accepted));
+            state.queued += 1;
+        }
+        self.pump();
+    }
+
+    /// Ends once everything accepted so far is on record, or storage has refused it.
+    pub(super) async fn settled(&self) -> Result<(), StorageError> {
+        let goal = self.state().queued;
+        let mut progress = self.progress.subscribe();
+        let seen = progress
+            .wait_for(|seen| seen.recorded >= goal || seen.refused.is_some())
+            .await;
+        match seen {
+            Ok(seen) if seen.recorded >= goal => Ok(()),
+            Ok(seen) => Err(seen.refused.clone().unwrap_or(StorageError::Closed)),
+            Err(_) => Err(StorageError::Closed),
+        }
+    }
+
+    /// When `key` changed last, as far as it is on record.
+    pub(super) fn updated_at(&self, key: &str) -> Option<DateTime<Utc>> {
+        self.state().updated_at.get(key).copied()
+    }
+
+    /// Whether a change still waits for storage.
+    pub(super) fn is_behind(&self) -> bool {
+        self.progress.borrow().refused.is_some()
+    }
+
+    /// Writes what is due, unless a write is under way. Called again when that one has ended, and by
+    /// a timer after a refusal.
+    pub(super) fn pump(self: &Arc<Self>) {
+        let Some((lines, changes, at)) = self.next_lines() else {
+            return;
+        };
+        let recorder = Arc::clone(self);
+        let committed = move |outcome: &Result<Position, StorageError>| {
+            recorder.committed(outcome, &changes, at);
+        };
+        // The outcome reaches us through `committed`; nobody waits for this future.
+        drop(
+            self.engine
+                .append(STREAM, Expect::Any, None, lines, Some(Box::new(committed))),
+        );
+    }
+
+    fn next_lines(&self) -> Option<(Lines, Vec<FlagChange>, DateTime<Utc>)> {
+        let mut state = self.state();
+        if state.writing {
+            return None;
+        }
+        while let Some(accepted) = state.queue.front().cloned() {
+            let changes = logic::diff(&state.values, accepted.rules.iter());
+            if changes.is_empty() {
+                state.queue.pop_front();
+                let recorded = state.queued - state.queue.len() as u64;
+                self.progress.send_replace(Progress {
+                    recorded,
+                    refused: None,
+                });
+                continue;
+            }
+            let mut lines = Lines::new();
+            for change in &changes {
+                change.push(
+                    &mut lines,
+                    accepted.at,
+                    &accepted.actor,
+                    accepted.revision.as_str(),
+                );
+            }
+            state.writing = true;
+            self.progress.send_modify(|seen| seen.refused = None);
+            return Some((lines, changes, accepted.at));
+        }
+        None
+    }
+
+    fn committed(
+        self: &Arc<Self>,
+        outcome: &Result<Position, StorageError>,
+        changes: &[FlagChange],
+        at: DateTime<Utc>,
+    ) {
+        let mut state = self.state();
+        state.writing = false;
+        if let Err(refused) = outcome {
+            self.progress
+                .send_modify(|seen| seen.refused = Some(refused.clone()));
+            return;
+        }
+        for change in changes {
+            state.apply(change, at);
+        }
+        state.queue.pop_front();
+        let recorded = state.queued - state.queue.len() as u64;
+        drop(state);
+        self.progress.send_replace(Progress {
+            recorded,
+            refused: None,
+        });
+        self.pump();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn apply(&mut self, change: &FlagChange, at: DateTime<Utc>) {
+        self.updated_at.insert(change.key.clone(), at);
+        match &change.after {
+            Some(value) => self.values.insert(change.key.clone(), value.clone()),
+            None => self.values.remove(&change.key),
+        };
+    }
+}
