@@ -10,5 +10,6 @@
 )]
 #![expect(clippy::string_slice, reason = "a panic in a test is a failed test")]
 
+mod platform;
 mod systemd;
 mod tidy;

@@ -3,6 +3,8 @@
 //! A document becomes rules in one way only ([`Config::read`]), whether it was saved by an editor,
 //! sent by the API or named to `echopilot check`. What fails never replaces what is in force.
 
+mod check;
+mod daemon;
 mod kind;
 mod live;
 mod record;
@@ -10,6 +12,8 @@ mod slot;
 mod status;
 mod store;
 
+pub use check::{check_files, check_text};
+pub use daemon::{DaemonConfig, DaemonRules, Limits};
 pub use kind::{Config, ConfigKind, kind, read, schema_of, schemas, typed};
 pub use live::{Accepted, Live};
 pub use record::STREAM;

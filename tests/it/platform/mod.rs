@@ -1,0 +1,3 @@
+//! The platform, seen from outside.
+
+mod config_daemon;
