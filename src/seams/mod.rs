@@ -1,3 +1,4 @@
 //! Floor 1: the doors outward. Each is a trait with its real and its fake form side by side.
 
 pub mod clock;
+pub mod files;

@@ -26,26 +26,17 @@ const AFTER_H: &[u8] = b"\"}";
 /// Bytes of `,"h":"0123456789abcdef"}`.
 const TAIL_LEN: usize = BEFORE_H.len() + 16 + AFTER_H.len();
 
-/// The chain value of a line: `covered` is all bytes since the previous own line's end of line, up
-/// to this line's `,"h":"`.
-pub fn link(previous: &ChainValue, covered: &[u8]) -> ChainValue {
-    let mut hasher = Sha256::new();
-    hasher.update(previous);
-    hasher.update(covered);
-    hex::sixteen(&hasher.finalize())
-}
-
-/// Appends one whole line, end of line included, to `out`, and gives its chain value. Bytes in
-/// `out` from `covered_from` on are those since the previous own line: usually `out.len()`, less
-/// where foreign lines came in between.
+/// Appends one whole line, end of line included, to `out`, and gives its chain value. `covered` has
+/// taken in the previous line's chain value and all bytes since: usually none, more where foreign
+/// lines came in between.
 pub fn compose(
     out: &mut Vec<u8>,
-    covered_from: usize,
-    previous: &ChainValue,
+    mut covered: Sha256,
     seq: u64,
     entry: &Entry,
     members: &[u8],
 ) -> ChainValue {
+    let start = out.len();
     out.extend_from_slice(HEAD);
     push_number(out, seq);
     out.extend_from_slice(b",\"ts\":\"");
@@ -57,12 +48,24 @@ pub fn compose(
         out.push(b',');
         out.extend_from_slice(members);
     }
-    let h = link(previous, out.get(covered_from..).unwrap_or_default());
+    covered.update(out.get(start..).unwrap_or_default());
+    let h = hex::sixteen(&covered.finalize());
     out.extend_from_slice(BEFORE_H);
     out.extend_from_slice(&h);
     out.extend_from_slice(AFTER_H);
     out.push(b'\n');
     h
+}
+
+/// The chain value that a line ends with, if it does, whatever stands before: what is left of an own
+/// line whose beginning is damaged.
+pub fn ending(line: &[u8]) -> Option<ChainValue> {
+    let (_, tail) = line.split_at_checked(line.len().checked_sub(TAIL_LEN)?)?;
+    let h: ChainValue = *tail
+        .strip_prefix(BEFORE_H)?
+        .strip_suffix(AFTER_H)?
+        .first_chunk::<16>()?;
+    hex::is_hex(&h).then_some(h)
 }
 
 /// An own line, taken apart without parsing its members.
@@ -85,14 +88,8 @@ pub struct OwnLine<'a> {
 /// Takes `line`, without its end of line, apart; `None` when echopilot did not write it, or when it
 /// is damaged so that it does not look so any more.
 pub fn parse(line: &[u8]) -> Option<OwnLine<'_>> {
-    let (covered, tail) = line.split_at_checked(line.len().checked_sub(TAIL_LEN)?)?;
-    let h: ChainValue = *tail
-        .strip_prefix(BEFORE_H)?
-        .strip_suffix(AFTER_H)?
-        .first_chunk::<16>()?;
-    if !hex::is_hex(&h) {
-        return None;
-    }
+    let (covered, _) = line.split_at_checked(line.len().checked_sub(TAIL_LEN)?)?;
+    let h = ending(line)?;
     let rest = covered.strip_prefix(HEAD)?;
     let digits = rest.iter().position(|byte| !byte.is_ascii_digit())?;
     let (number, rest) = rest.split_at_checked(digits)?;

@@ -1,7 +1,11 @@
 //! Floor 2: storage. Journals, documents and views, and the engines that keep them.
 
+pub mod chain;
 pub mod engine;
+pub mod files;
 pub mod journal;
 pub mod line;
 pub mod lines;
+pub mod memory;
+mod replies;
 pub mod view;

@@ -1,0 +1,123 @@
+//! The home folder: its shape, and the lock by which one daemon owns it (rule C6).
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::seams::files::{Access, Files, Hold, read_whole};
+
+/// Bytes of the file with the holder's process id that are read: more than any number has.
+const PID_BYTES: u64 = 32;
+/// The system's name for the current boot. Source: the manual page proc(5).
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Why a home cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process owns it.
+    #[error("`{home}` is in use by process {}", pid.map_or_else(|| "?".to_owned(), |p| p.to_string()))]
+    Held {
+        /// The folder, as it was given.
+        home: String,
+        /// The holder, if it left its number.
+        pid: Option<u32>,
+    },
+    /// The system refused.
+    #[error("cannot prepare `{what}` in the home folder")]
+    Io {
+        /// The folder or file within it.
+        what: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A home that is ours.
+#[derive(Debug)]
+pub(super) struct Home {
+    pub(super) path: PathBuf,
+    files: Arc<dyn Files>,
+    _lock: Box<dyn Hold>,
+}
+
+fn cannot(what: &str) -> impl Fn(io::Error) -> OpenError {
+    let what = what.to_owned();
+    move |source| OpenError::Io {
+        what: what.clone(),
+        source,
+    }
+}
+
+/// Folders that a home consists of.
+const FOLDERS: [&str; 6] = [
+    "configs",
+    "logs",
+    "logs/.views",
+    "backups",
+    "backups/configs",
+    ".echopilot",
+];
+
+impl Home {
+    /// Takes the home for this process.
+    pub(super) fn take(files: Arc<dyn Files>, path: &Path) -> Result<Self, OpenError> {
+        files.create_dir_all(path).map_err(cannot("."))?;
+        let pid_path = path.join(".echopilot/pid");
+        let Some(lock) = files.lock_dir(path).map_err(cannot("."))? else {
+            return Err(OpenError::Held {
+                home: path.display().to_string(),
+                pid: read_pid(&*files, &pid_path),
+            });
+        };
+        for folder in FOLDERS {
+            files
+                .create_dir_all(&path.join(folder))
+                .map_err(cannot(folder))?;
+        }
+        files.sync_dir(path).map_err(cannot("."))?;
+        write_pid(&*files, &pid_path);
+        if let Ok(Some(kind)) = files.remote_kind(path) {
+            tracing::warn!(
+                kind,
+                "the home folder is on a {kind} file system: its lock may not keep another host out"
+            );
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            files,
+            _lock: lock,
+        })
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // For people only: the lock is what counts.
+        let _stays = self.files.remove(&self.path.join(".echopilot/pid"));
+    }
+}
+
+fn read_pid(files: &dyn Files, path: &Path) -> Option<u32> {
+    let mut file = files.open_read(path).ok()?;
+    let text = read_whole(&mut *file, PID_BYTES).ok()?;
+    std::str::from_utf8(&text).ok()?.trim().parse().ok()
+}
+
+fn write_pid(files: &dyn Files, path: &Path) {
+    // Left by a process that was killed.
+    let _absent = files.remove(path);
+    let text = format!("{}\n", std::process::id());
+    if let Err(error) = files.write_new(path, text.as_bytes(), Access::SHARED) {
+        tracing::warn!(%error, "cannot write `.echopilot/pid`");
+    }
+}
+
+/// The name of the current boot, empty where the system does not tell.
+pub(super) fn boot_id(files: &dyn Files) -> String {
+    let read = files
+        .open_read(Path::new(BOOT_ID))
+        .and_then(|mut file| read_whole(&mut *file, 64));
+    let text = read.ok().and_then(|text| String::from_utf8(text).ok());
+    text.map(|text| text.trim().to_owned()).unwrap_or_default()
+}

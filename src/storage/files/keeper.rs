@@ -1,0 +1,77 @@
+//! The thread that looks after what no stream looks after: steps of the clock (rule C7), the reserve
+//! and the warning of a filling medium (rule L9).
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::room::Level;
+use super::segment::Env;
+
+/// How often it looks.
+const EVERY: Duration = Duration::from_secs(1);
+/// A wall clock that strays from the monotonic one by more is said to have stepped. Source: rule C7.
+const STEP: TimeDelta = TimeDelta::seconds(2);
+/// Stack of the thread.
+const STACK_BYTES: usize = 256 << 10;
+
+/// The running thread.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    stop: Sender<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    pub(super) fn start(env: Arc<Env>) -> io::Result<Self> {
+        let (stop, stopped) = channel();
+        let thread = std::thread::Builder::new()
+            .name("storage-keeper".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || keep(&env, &stopped))?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    pub(super) fn stop(mut self) {
+        // An error means that it has ended already.
+        let _ended = self.stop.send(());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the storage keeper had panicked");
+        }
+    }
+}
+
+fn keep(env: &Env, stopped: &Receiver<()>) {
+    let mut low = false;
+    let (mut wall, mut uptime) = (env.clock.now(), env.clock.uptime());
+    loop {
+        env.room.keep_reserve();
+        let short = env.room.measure() != Level::Ample;
+        if short && !low {
+            env.notices.push("storage.filling", "disk", &[]);
+        }
+        low = short;
+        match stopped.recv_timeout(EVERY) {
+            Err(RecvTimeoutError::Timeout) => {}
+            _ => return,
+        }
+        let (now, up) = (env.clock.now(), env.clock.uptime());
+        let passed = TimeDelta::from_std(up.saturating_sub(uptime)).unwrap_or_default();
+        let strayed = now.signed_duration_since(wall) - passed;
+        if strayed.abs() > STEP {
+            let by = format!("{}", strayed.num_milliseconds());
+            env.notices
+                .push("clock.stepped", "clock", &[("by_ms", &by)]);
+        }
+        (wall, uptime) = (now, up);
+    }
+}

@@ -1,0 +1,346 @@
+//! What the writer does when the file is not as it should be: failed writes and syncs (rules L6 and
+//! L7), a full medium (L8, L9), rotation (L14), files moved, cut or written to by others (L15, L16).
+
+use std::io;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::names;
+use super::reading;
+use super::recover;
+use super::room::Level;
+use super::segment::{self, Active};
+use super::writer::{Refusal, Writer};
+use crate::seams::files::{Make, Stat};
+use crate::storage::chain::Chain;
+
+/// How long after a failed attempt the next append may make another one.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// Bytes that others appended which are kept for writing again after a failed sync. More than a
+/// person writes by hand; past it the rest is still covered by the chain.
+const FOREIGN_KEPT_MAX: u64 = 16 << 20;
+
+impl Writer {
+    /// Refuses lines from now on, and says so once.
+    pub(super) fn refuse(&mut self, error: io::Error) -> Refusal {
+        let text = error.to_string();
+        let refusal = Refusal::of(error);
+        self.last_try = self.env.clock.uptime();
+        if matches!(refusal, Refusal::Full) {
+            self.env.room.spend_reserve();
+        }
+        if self.refusing.is_none() {
+            let kind = match refusal {
+                Refusal::Full => "storage.filled",
+                Refusal::Failed(_) => "storage.failed",
+            };
+            let about = self.stream.name.clone();
+            self.env.notices.push(kind, &about, &[("error", &text)]);
+        }
+        self.refusing = Some(refusal.clone());
+        refusal
+    }
+
+    pub(super) fn heed_room(&mut self) {
+        if self.env.room.level() == Level::Short {
+            self.refuse(io::ErrorKind::StorageFull.into());
+        }
+    }
+
+    pub(super) fn may_try(&self) -> bool {
+        self.env.clock.uptime().saturating_sub(self.last_try) >= RETRY_AFTER
+    }
+
+    /// Looks whether lines can be accepted again.
+    pub(super) fn try_again(&mut self) {
+        self.last_try = self.env.clock.uptime();
+        if matches!(self.refusing, Some(Refusal::Full)) && !self.env.room.lifts() {
+            return;
+        }
+        if self.active.is_none()
+            && let Err(error) = self.begin_again(&[])
+        {
+            self.refusing = Some(Refusal::of(error));
+            return;
+        }
+        self.refusing = None;
+        let about = self.stream.name.clone();
+        self.env.notices.push("storage.recovered", &about, &[]);
+    }
+
+    /// Leaves the active segment as it is, never to be synced again, and begins a new one with all
+    /// lines of the old one that are not known to be on the medium, the batch in hand included.
+    pub(super) fn replace_segment(&mut self, error: &io::Error) -> Result<(), Refusal> {
+        if let Some(active) = self.active.take() {
+            self.first_at_path = active.first;
+        }
+        let batch = std::mem::take(&mut self.buffer);
+        let begun = self.begin_again(&batch);
+        self.buffer = batch;
+        self.buffer.clear();
+        let about = self.stream.name.clone();
+        let text = error.to_string();
+        self.env
+            .notices
+            .push("segment.suspected", &about, &[("error", &text)]);
+        self.stream.note(|health| health.damage += 1);
+        begun.map_err(|error| self.refuse(error))
+    }
+
+    fn begin_again(&mut self, batch: &[u8]) -> io::Result<()> {
+        let name = self.stream.name.clone();
+        let aside = segment::set_aside(&self.env, &name, self.first_at_path, self.synced)?;
+        self.first_at_path = self.synced + 1;
+        let mut carried = self.unsynced.clone();
+        carried.extend_from_slice(batch);
+        let first = self.synced + 1;
+        let begun = segment::begin(&self.env, &name, &mut self.chain, &aside, (&carried, first))?;
+        self.adopt(begun);
+        Ok(())
+    }
+
+    /// Takes a segment that was just begun, all of it on the medium.
+    fn adopt(&mut self, begun: Active) {
+        self.first_at_path = begun.first;
+        self.active = Some(begun);
+        self.synced = self.chain.seq();
+        self.unsynced.clear();
+        self.unsynced_own = 0;
+        self.sync_due = None;
+        self.stream.note(|health| health.segments += 1);
+    }
+
+    /// Seals the active segment when it is large or old enough.
+    pub(super) fn rotate_if_due(&mut self) {
+        let options = self.stream.options;
+        let Some(active) = self.active.as_ref() else {
+            return;
+        };
+        let age = TimeDelta::from_std(options.segment_age).unwrap_or(TimeDelta::MAX);
+        let old = self.env.clock.now().signed_duration_since(active.opened) >= age;
+        if active.lines == 0 || !(old || active.size >= options.segment_bytes) {
+            return;
+        }
+        let inode = active.inode;
+        if !self.unsynced.is_empty() {
+            self.sync_now();
+        }
+        if self.active.as_ref().is_none_or(|now| now.inode != inode) {
+            // The sync failed, and the lines went on in another segment.
+            return;
+        }
+        if let Err(error) = self.rotate() {
+            self.refuse(error);
+        }
+    }
+
+    /// Seals the active segment and begins the next one.
+    fn rotate(&mut self) -> io::Result<()> {
+        let Some(mut active) = self.active.take() else {
+            return Ok(());
+        };
+        let name = self.stream.name.clone();
+        if active.ragged && segment::put_all(&mut *active.file, b"\n").is_ok() {
+            self.chain.foreign(b"\n");
+            active.ragged = false;
+            active.size += 1;
+        }
+        let sealed = names::sealed(&name, active.first, self.chain.seq());
+        let path = names::active(&self.env.logs, &name);
+        let logs = self.env.logs.clone();
+        if let Err(error) = self.env.files.rename(&path, &logs.join(&sealed)) {
+            // It goes on growing; the next batch tries again.
+            tracing::warn!(stream = name, %error, "cannot seal a segment");
+            self.active = Some(active);
+            return Ok(());
+        }
+        drop(active);
+        // Everything in it is on the medium: were it set aside now, all of it would count.
+        self.unsynced.clear();
+        self.unsynced_own = 0;
+        self.first_at_path = self.chain.seq() + 1;
+        self.env.files.sync_dir(&logs)?;
+        let first = self.chain.seq() + 1;
+        let begun = segment::begin(&self.env, &name, &mut self.chain, &sealed, (&[], first))?;
+        self.adopt(begun);
+        Ok(())
+    }
+
+    /// Compares the open file with what has its name.
+    pub(super) fn look_at_path(&mut self) -> io::Result<()> {
+        let path = names::active(&self.env.logs, &self.stream.name);
+        let Some(active) = self.active.as_ref() else {
+            return Ok(());
+        };
+        let found = match self.env.files.stat(&path) {
+            Ok(found) if found.inode == active.inode => found,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(_) => return self.follow_replaced(),
+            Err(_) => return self.follow_moved(),
+        };
+        match found.size.cmp(&active.size) {
+            std::cmp::Ordering::Equal => Ok(()),
+            std::cmp::Ordering::Greater => self.take_foreign(&found),
+            std::cmp::Ordering::Less => self.follow_replaced(),
+        }
+    }
+
+    /// Somebody appended to the file.
+    fn take_foreign(&mut self, found: &Stat) -> io::Result<()> {
+        let path = names::active(&self.env.logs, &self.stream.name);
+        let Some(active) = self.active.as_mut() else {
+            return Ok(());
+        };
+        let mut source = reading::plain(self.env.files.open_read(&path)?, active.size, found.size)?;
+        let keep = found.size - active.size <= FOREIGN_KEPT_MAX;
+        let (chain, unsynced) = (&mut self.chain, &mut self.unsynced);
+        let mut lines = 0;
+        let mut take = |bytes: &[u8]| {
+            chain.foreign(bytes);
+            lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
+            if keep {
+                unsynced.extend_from_slice(bytes);
+            }
+            std::ops::ControlFlow::Continue(())
+        };
+        let rest = reading::whole_lines(&mut source, &mut take)?;
+        if !rest.is_empty() {
+            let _goes_on = take(&rest);
+            lines += u64::from(!active.ragged || lines > 0);
+        }
+        active.ragged = !rest.is_empty();
+        active.size = found.size;
+        self.stream.note(|health| health.foreign_lines += lines);
+        Ok(())
+    }
+
+    /// The file was moved away or deleted: a new one goes on where it ended.
+    fn follow_moved(&mut self) -> io::Result<()> {
+        if let Some(mut old) = self.active.take()
+            && !self.unsynced.is_empty()
+            && let Err(error) = old.file.sync_data()
+        {
+            tracing::warn!(%error, "a moved segment may have lost its last lines");
+        }
+        let name = self.stream.name.clone();
+        self.env.notices.push("segment.missed", &name, &[]);
+        self.synced = self.chain.seq();
+        self.unsynced.clear();
+        self.unsynced_own = 0;
+        self.begin_again(&[])
+    }
+
+    /// The file was cut, or another one has its name: what is there now is kept, and a line tells of
+    /// what was lost.
+    fn follow_replaced(&mut self) -> io::Result<()> {
+        let (env, name) = (self.env.clone(), self.stream.name.clone());
+        let path = names::active(&env.logs, &name);
+        let sealed = recover::sealed_end(&*env.files, &env.logs, &name)?;
+        let reader = env.files.open_read(&path)?;
+        let stat = reader.stat()?;
+        let found = recover::walk(&mut reading::plain(reader, 0, stat.size)?, sealed)?;
+        let mut file = env.files.open_append(&path, Make::IfMissing)?;
+        let inode = file.stat()?.inode;
+        let same = found.chain.seq() == self.chain.seq() && found.chain.h() == self.chain.h();
+        let before = std::mem::replace(&mut self.chain, found.chain);
+        self.chain.foreign(&found.tail);
+        let mut bytes = Vec::new();
+        if !found.tail.is_empty() {
+            bytes.push(b'\n');
+            self.chain.foreign(b"\n");
+        }
+        let seq = before.seq().max(self.chain.seq());
+        if !same {
+            self.chain.skip_to(seq);
+            compose_truncated(&mut bytes, &mut self.chain, &before, &env, stat.size);
+        }
+        let written = segment::put_all(&mut *file, &bytes).and_then(|()| file.sync_data());
+        if let Err(error) = written {
+            self.chain = before;
+            return Err(error);
+        }
+        if !same {
+            self.env.notices.push("log.truncated", &name, &[]);
+        }
+        self.synced = self.chain.seq();
+        self.unsynced.clear();
+        self.unsynced_own = 0;
+        let first = found.first.unwrap_or(seq + 1);
+        self.first_at_path = first;
+        self.active = Some(Active {
+            file,
+            inode,
+            first,
+            size: stat.size + bytes.len() as u64,
+            lines: found.lines + 1,
+            opened: found.opened.unwrap_or_else(|| env.clock.now()),
+            ragged: false,
+        });
+        self.stream
+            .note(|health| health.foreign_lines += found.foreign);
+        Ok(())
+    }
+
+    /// Whether somebody else's bytes came between the look at the file and the write. Where they
+    /// stand before ours, the batch is taken back and they are put first.
+    pub(super) fn tangled(&mut self, before: &Chain) -> bool {
+        let Some(active) = self.active.as_mut() else {
+            return false;
+        };
+        let ours = self.buffer.len() as u64;
+        let Ok(stat) = active.file.stat() else {
+            return false;
+        };
+        if ours == 0 || stat.size <= active.size {
+            return false;
+        }
+        let base = active.size - ours;
+        let path = names::active(&self.env.logs, &self.stream.name);
+        let Ok(reader) = self.env.files.open_read(&path) else {
+            return false;
+        };
+        let mut region = vec![0; usize::try_from(stat.size - base).unwrap_or(0)];
+        let read = reader.read_at(&mut region, base).unwrap_or(0);
+        region.truncate(read);
+        let Some(at) = memchr::memmem::find(&region, &self.buffer).filter(|at| *at > 0) else {
+            return false;
+        };
+        // Not acknowledged yet: nobody knows these lines.
+        if active.file.set_len(base).is_err() {
+            return false;
+        }
+        region.drain(at..at + self.buffer.len());
+        if segment::put_all(&mut *active.file, &region).is_err() {
+            return false;
+        }
+        active.size = base;
+        active.lines -= self.chain.seq() - before.seq();
+        self.chain = before.clone();
+        self.synced = self.synced.min(self.chain.seq());
+        let kept = self.unsynced.len().saturating_sub(self.buffer.len());
+        self.unsynced.truncate(kept);
+        self.unsynced_own = kept;
+        self.look_at_path().is_ok()
+    }
+}
+
+fn compose_truncated(
+    out: &mut Vec<u8>,
+    chain: &mut Chain,
+    before: &Chain,
+    env: &segment::Env,
+    size: u64,
+) {
+    let entry = crate::storage::lines::Entry {
+        kind: "log.truncated",
+        at: env.clock.now(),
+        end: 0,
+    };
+    let members = format!(
+        "\"prev_seq\":{},\"prev_h\":\"{}\",\"size\":{size}",
+        before.seq(),
+        String::from_utf8_lossy(before.h()),
+    );
+    chain.compose(out, &entry, members.as_bytes());
+}

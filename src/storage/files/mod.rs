@@ -1,0 +1,386 @@
+//! Storage in plain files: one folder, one thread per stream, every promise of [`Engine`] kept by
+//! `write`, `fdatasync` and `rename` alone. Rules L1–L17 and C1–C7 of the reliability reference.
+//!
+//! Lines of the engine's own are part of the streams: `segment.opened` at the head of each segment
+//! but the first, `log.truncated` where somebody cut a file. What else happens to storage is told in a
+//! stream of its own, `storage`.
+
+mod documents;
+mod home;
+mod keeper;
+mod leases;
+mod mending;
+pub(in crate::storage) mod names;
+mod notices;
+mod opening;
+pub(in crate::storage) mod reading;
+mod recover;
+mod room;
+mod segment;
+mod stream;
+mod watching;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+pub use home::OpenError;
+
+use self::documents::Documents;
+use self::home::Home;
+use self::keeper::Keeper;
+use self::leases::Leases;
+use self::notices::Notices;
+use self::room::Room;
+use self::segment::Env;
+use self::stream::Stream;
+use self::watching::Watch;
+use super::engine::{
+    Appending, Chunk, Document, DocumentError, Durability, Engine, Expect, Lease, Mark, OnCommit,
+    OnDocument, Revision, StorageError, StreamHealth, StreamOptions,
+};
+use super::lines::Lines;
+use super::replies;
+use crate::seams::clock::Clock;
+use crate::seams::files::Files;
+
+/// Bytes kept in reserve for what must be written on a full medium. Source: rule L9.
+pub const RESERVE_BYTES: u64 = 8 << 20;
+/// Stack of a writer thread: it also runs the views' `on_commit`.
+const WRITER_STACK_BYTES: usize = 512 << 10;
+/// How the engine's own stream is written: never in anybody's way.
+const OWN_STREAM: StreamOptions = StreamOptions {
+    durability: Durability::Interval(Duration::from_secs(1)),
+    segment_bytes: 16 << 20,
+    segment_age: Duration::from_hours(30 * 24),
+};
+
+/// What a file engine is made with.
+#[derive(Debug, Clone)]
+pub struct FilesSettings {
+    /// The folder that holds `configs/`, `logs/` and `backups/`.
+    pub home: PathBuf,
+    /// Bytes kept in reserve for a full medium, at most a small part of it; 0 = none.
+    pub reserve_bytes: u64,
+    /// Documents that are made readable for their owner only.
+    pub private_documents: Vec<String>,
+}
+
+impl FilesSettings {
+    /// The usual settings for a home.
+    pub fn new(home: impl Into<PathBuf>) -> Self {
+        Self {
+            home: home.into(),
+            reserve_bytes: RESERVE_BYTES,
+            private_documents: vec!["keys.json".to_owned()],
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Writing {
+    stream: Arc<Stream>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Threads {
+    writing: BTreeMap<String, Writing>,
+    keeper: Option<Keeper>,
+    watch: Option<Watch>,
+    home: Option<Home>,
+    closed: bool,
+}
+
+/// Storage in plain files.
+#[derive(Debug)]
+pub struct FilesEngine {
+    env: Arc<Env>,
+    documents: Arc<Documents>,
+    leases: Leases,
+    configs: PathBuf,
+    streams: RwLock<BTreeMap<String, Arc<Stream>>>,
+    threads: Mutex<Threads>,
+}
+
+impl FilesEngine {
+    /// Takes a home for this process; [`OpenError::Held`] when another one has it.
+    pub fn open(
+        settings: FilesSettings,
+        files: Arc<dyn Files>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        let home = Home::take(Arc::clone(&files), &settings.home)?;
+        let (logs, configs) = (home.path.join("logs"), home.path.join("configs"));
+        let documents = Arc::new(Documents::new(
+            Arc::clone(&files),
+            configs.clone(),
+            home.path.join("backups/configs"),
+            logs.join(".views"),
+            settings.private_documents,
+        ));
+        documents.sweep();
+        let env = Arc::new(Env {
+            room: Room::new(
+                Arc::clone(&files),
+                Arc::clone(&clock),
+                logs.clone(),
+                home.path.join(".echopilot/.reserve"),
+                settings.reserve_bytes,
+            ),
+            boot_id: home::boot_id(&*files),
+            notices: Notices::new(Arc::clone(&clock)),
+            files: Arc::clone(&files),
+            clock: Arc::clone(&clock),
+            logs,
+        });
+        let engine = Self {
+            leases: Leases::new(files, clock, home.path.join(".echopilot")),
+            documents,
+            configs,
+            streams: RwLock::default(),
+            threads: Mutex::new(Threads {
+                home: Some(home),
+                ..Threads::default()
+            }),
+            env,
+        };
+        engine.begin()?;
+        Ok(engine)
+    }
+
+    fn begin(&self) -> Result<(), OpenError> {
+        // Without its own stream the engine is silent, not useless.
+        match Engine::open(self, notices::STREAM, OWN_STREAM) {
+            Ok(()) => {
+                if let Some(stream) = self.stream(notices::STREAM) {
+                    self.env.notices.write_to(&stream);
+                }
+                let pid = std::process::id().to_string();
+                let members = [("pid", &*pid), ("boot", &*self.env.boot_id)];
+                self.env
+                    .notices
+                    .write("storage.started", "storage", &members);
+            }
+            Err(error) => tracing::warn!(%error, "storage cannot note what happens to it"),
+        }
+        let keeper = Keeper::start(Arc::clone(&self.env)).map_err(|source| OpenError::Io {
+            what: "thread".to_owned(),
+            source,
+        })?;
+        self.threads().keeper = Some(keeper);
+        Ok(())
+    }
+
+    /// Whether changes of documents are noticed by the system, rather than by looking every second.
+    pub fn has_change_notices(&self) -> bool {
+        let threads = self.threads();
+        threads.watch.as_ref().is_some_and(Watch::has_notices)
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Threads> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stream(&self, name: &str) -> Option<Arc<Stream>> {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        streams.get(name).cloned()
+    }
+}
+
+fn no_stream(name: &str) -> StorageError {
+    StorageError::NoStream {
+        stream: name.to_owned(),
+    }
+}
+
+impl Engine for FilesEngine {
+    fn open(&self, stream: &str, options: StreamOptions) -> Result<(), StorageError> {
+        if !names::is_stream(stream) {
+            return Err(no_stream(stream));
+        }
+        let mut threads = self.threads();
+        if threads.closed {
+            return Err(StorageError::Closed);
+        }
+        if threads.writing.contains_key(stream) {
+            return Ok(());
+        }
+        let shared = Arc::new(Stream::new(stream, options));
+        let writer =
+            opening::open(&self.env, &shared).map_err(|error| opening::as_error(error, stream))?;
+        writer.publish();
+        let guarded = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name(format!("log-{stream}"))
+            .stack_size(WRITER_STACK_BYTES)
+            .spawn(move || {
+                let run = std::panic::AssertUnwindSafe(|| writer.run());
+                if std::panic::catch_unwind(run).is_err() {
+                    tracing::error!(stream = guarded.name, "the writer of a stream panicked");
+                    guarded.note(|health| health.refusing = Some("storage_failed"));
+                }
+                guarded.end();
+            })
+            .map_err(|error| opening::as_error(error, stream))?;
+        let writing = Writing {
+            stream: Arc::clone(&shared),
+            thread,
+        };
+        threads.writing.insert(stream.to_owned(), writing);
+        drop(threads);
+        let mut streams = self.streams.write().unwrap_or_else(PoisonError::into_inner);
+        streams.insert(stream.to_owned(), shared);
+        Ok(())
+    }
+
+    fn append(
+        &self,
+        stream: &str,
+        expect: Expect,
+        durability: Option<Durability>,
+        lines: Lines,
+        on_commit: Option<OnCommit>,
+    ) -> Appending {
+        if let Some(stream) = self.stream(stream) {
+            return stream.enqueue(expect, durability, lines, on_commit);
+        }
+        let outcome = Err(no_stream(stream));
+        if let Some(on_commit) = on_commit {
+            on_commit(&outcome);
+        }
+        replies::ready(outcome)
+    }
+
+    fn scan(
+        &self,
+        stream: &str,
+        from: &Mark,
+        sink: &mut dyn FnMut(Chunk<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StorageError> {
+        if !names::is_stream(stream) {
+            return Err(no_stream(stream));
+        }
+        let scan = reading::Scan {
+            files: &*self.env.files,
+            logs: &self.env.logs,
+            stream,
+            visible: self.stream(stream).and_then(|stream| stream.visible()),
+        };
+        scan.run(from, sink)
+    }
+
+    fn follow(&self, stream: &str) -> Result<watch::Receiver<u64>, StorageError> {
+        let found = self.stream(stream).ok_or_else(|| no_stream(stream))?;
+        Ok(found.follow())
+    }
+
+    fn health(&self, stream: &str) -> Option<StreamHealth> {
+        self.stream(stream).map(|stream| stream.health())
+    }
+
+    fn streams(&self) -> Vec<String> {
+        let files = self.env.files.list(&self.env.logs).unwrap_or_default();
+        let named = files.iter().filter_map(|file| names::parse(file));
+        let mut found: Vec<String> = named.map(|(stream, _)| stream.to_owned()).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    fn load(&self, name: &str) -> Result<Document, DocumentError> {
+        self.documents.load(name)
+    }
+
+    fn replace(
+        &self,
+        name: &str,
+        expect: Option<&Revision>,
+        body: &[u8],
+    ) -> Result<Revision, DocumentError> {
+        self.documents.replace(name, expect, body)
+    }
+
+    fn watch_documents(&self, changed: OnDocument) -> Result<(), DocumentError> {
+        let mut threads = self.threads();
+        if let Some(watch) = &threads.watch {
+            watch.redirect(changed);
+            return Ok(());
+        }
+        let documents = Arc::clone(&self.documents);
+        let files = Arc::clone(&self.env.files);
+        let watch = Watch::start(files, &self.configs, documents, changed);
+        threads.watch = Some(watch.map_err(|source| DocumentError::Io {
+            name: "configs".to_owned(),
+            source,
+        })?);
+        Ok(())
+    }
+
+    fn keep_snapshot(&self, name: &str, body: &[u8]) -> Result<(), DocumentError> {
+        self.documents.keep_snapshot(name, body)
+    }
+
+    fn snapshot(&self, name: &str, revision: &Revision) -> Result<Document, DocumentError> {
+        self.documents.snapshot(name, revision)
+    }
+
+    fn load_derived(&self, name: &str) -> Option<Vec<u8>> {
+        self.documents.load_derived(name)
+    }
+
+    fn save_derived(&self, name: &str, body: &[u8]) -> Result<(), DocumentError> {
+        self.documents.save_derived(name, body)
+    }
+
+    fn lease(&self, name: &str, holder: &str, ttl: Duration) -> Option<Lease> {
+        self.leases.take(name, holder, ttl)
+    }
+
+    fn close(&self) {
+        let mut threads = self.threads();
+        if std::mem::replace(&mut threads.closed, true) {
+            return;
+        }
+        self.env.notices.write("storage.stopped", "storage", &[]);
+        let watch = threads.watch.take();
+        let keeper = threads.keeper.take();
+        let mut writing = std::mem::take(&mut threads.writing);
+        let home = threads.home.take();
+        drop(threads);
+        if let Some(watch) = watch {
+            watch.stop();
+        }
+        if let Some(keeper) = keeper {
+            keeper.stop();
+        }
+        // The own stream last: the others may still have something to say.
+        let own = writing.remove(notices::STREAM);
+        for group in [
+            writing.into_values().collect(),
+            own.into_iter().collect::<Vec<_>>(),
+        ] {
+            for one in &group {
+                one.stream.begin_close();
+            }
+            for one in group {
+                if one.thread.join().is_err() {
+                    tracing::error!(stream = one.stream.name, "a writer had panicked");
+                }
+            }
+        }
+        drop(home);
+    }
+}
+
+impl Drop for FilesEngine {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

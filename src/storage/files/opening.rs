@@ -1,0 +1,164 @@
+//! Making a stream ready: find its end, mend its tail, leave damage behind (rules L3 to L5).
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::names;
+use super::reading;
+use super::recover::{self, Found, Repair};
+use super::segment::{self, Active, Env};
+use super::stream::Stream;
+use super::writer::{Refusal, Writer};
+use crate::seams::files::{Make, Stat};
+use crate::storage::chain::Chain;
+
+/// A writer that stands at the end of its stream.
+pub(super) fn open(env: &Arc<Env>, stream: &Arc<Stream>) -> io::Result<Writer> {
+    let name = &stream.name;
+    let path = names::active(&env.logs, name);
+    let before = recover::sealed_end(&*env.files, &env.logs, name)?;
+    let mut writer = Writer {
+        stream: Arc::clone(stream),
+        env: Arc::clone(env),
+        active: None,
+        synced: before.seq(),
+        first_at_path: before.seq() + 1,
+        chain: before.clone(),
+        unsynced: Vec::new(),
+        unsynced_own: 0,
+        sync_due: None,
+        refusing: None,
+        last_try: Duration::ZERO,
+        buffer: Vec::new(),
+    };
+    let sealed = names::segments_of(name, &env.files.list(&env.logs)?).len() as u64;
+    stream.note(|health| health.segments = sealed);
+    match env.files.open_read(&path) {
+        Ok(reader) => {
+            let stat = reader.stat()?;
+            let found = recover::walk(&mut reading::plain(reader, 0, stat.size)?, before)?;
+            writer.take_over(found, &stat)?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    if writer.active.is_none()
+        && let Err(error) = writer.begin_first()
+    {
+        writer.refuse(error);
+    }
+    stream.announce(writer.chain.seq());
+    Ok(writer)
+}
+
+impl Writer {
+    fn take_over(&mut self, mut found: Found, stat: &Stat) -> io::Result<()> {
+        let (env, name) = (Arc::clone(&self.env), self.stream.name.clone());
+        let path = names::active(&env.logs, &name);
+        match recover::mend_tail(&*env.files, &env.logs, &name, &mut found)? {
+            Repair::None => {}
+            Repair::Completed => env.notices.push("tail.repaired", &name, &[("kept", "all")]),
+            Repair::SetAside(file) => {
+                env.notices
+                    .push("tail.repaired", &name, &[("kept_in", &file)]);
+            }
+        }
+        self.stream.note(|health| {
+            health.foreign_lines = found.foreign;
+            health.damage = found.damage;
+        });
+        if found.damage > 0 {
+            return self.leave_damaged(&found);
+        }
+        if found.size == 0 && found.chain.seq() > 0 {
+            // A crash came between making the file and its first line.
+            return env.files.remove(&path);
+        }
+        let first = found.first.unwrap_or(found.chain.seq() + 1);
+        let file = env.files.open_append(&path, Make::IfMissing)?;
+        self.chain = found.chain;
+        self.synced = self.chain.seq();
+        self.first_at_path = first;
+        self.active = Some(Active {
+            file,
+            inode: stat.inode,
+            first,
+            size: found.size,
+            lines: found.lines,
+            opened: found.opened.unwrap_or_else(|| env.clock.now()),
+            ragged: false,
+        });
+        self.stream.note(|health| health.segments += 1);
+        Ok(())
+    }
+
+    /// Seals a segment with damage in it as it is; nothing is ever appended to it again.
+    fn leave_damaged(&mut self, found: &Found) -> io::Result<()> {
+        let (env, name) = (Arc::clone(&self.env), self.stream.name.clone());
+        let last = found.chain.seq();
+        let file = match found.first {
+            Some(first) if first <= last => {
+                let file = names::sealed(&name, first, last);
+                let path = names::active(&env.logs, &name);
+                env.files.rename(&path, &env.logs.join(&file))?;
+                env.files.sync_dir(&env.logs)?;
+                self.chain = found.chain.clone();
+                self.stream.note(|health| health.segments += 1);
+                file
+            }
+            _ => segment::set_aside(&env, &name, self.chain.seq() + 1, self.chain.seq())?,
+        };
+        env.notices
+            .push("damage.found", &name, &[("sealed_as", &file)]);
+        self.synced = self.chain.seq();
+        self.first_at_path = self.synced + 1;
+        Ok(())
+    }
+
+    fn begin_first(&mut self) -> io::Result<()> {
+        let (env, name) = (Arc::clone(&self.env), self.stream.name.clone());
+        if self.chain.seq() > 0 {
+            let files = env.files.list(&env.logs)?;
+            let previous = names::segments_of(&name, &files).pop();
+            let previous = previous.map(|sealed| sealed.file).unwrap_or_default();
+            let first = self.chain.seq() + 1;
+            let carried = (&[][..], first);
+            let begun = segment::begin(&env, &name, &mut self.chain, &previous, carried)?;
+            self.active = Some(begun);
+            self.synced = self.chain.seq();
+        } else {
+            // The very first segment of a stream has nothing before it to tell of.
+            let path = names::active(&env.logs, &name);
+            let file = env.files.open_append(&path, Make::IfMissing)?;
+            env.files.sync_dir(&env.logs)?;
+            let stat = file.stat()?;
+            self.chain = Chain::genesis();
+            self.active = Some(Active {
+                file,
+                inode: stat.inode,
+                first: 1,
+                size: stat.size,
+                lines: 0,
+                opened: env.clock.now(),
+                ragged: false,
+            });
+        }
+        self.first_at_path = self.active.as_ref().map_or(1, |active| active.first);
+        self.stream.note(|health| health.segments += 1);
+        Ok(())
+    }
+}
+
+/// What a failure to open means to the caller.
+pub(super) fn as_error(error: io::Error, stream: &str) -> crate::storage::engine::StorageError {
+    match Refusal::of(error) {
+        Refusal::Failed(source) if source.kind() != io::ErrorKind::WriteZero => {
+            crate::storage::engine::StorageError::Unreadable {
+                stream: stream.to_owned(),
+                source,
+            }
+        }
+        refusal => refusal.as_error(stream),
+    }
+}

@@ -1,0 +1,189 @@
+//! Finding out where a stream ends, and setting its torn tail aside (rules L3 to L5).
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+
+use super::names;
+use super::reading::{self, Source};
+use crate::seams::files::{Access, Files, Make};
+use crate::storage::chain::{Chain, Verdict};
+use crate::storage::{line, line::GENESIS};
+
+/// What was found in the active segment.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Right after the last line.
+    pub(super) chain: Chain,
+    /// `seq` of the first own line.
+    pub(super) first: Option<u64>,
+    /// When that line was written.
+    pub(super) opened: Option<DateTime<Utc>>,
+    /// Bytes up to the last end of line.
+    pub(super) size: u64,
+    /// Own lines.
+    pub(super) lines: u64,
+    /// Lines that are not ours.
+    pub(super) foreign: u64,
+    /// Damaged places.
+    pub(super) damage: u64,
+    /// What follows the last end of line.
+    pub(super) tail: Vec<u8>,
+}
+
+/// The chain at the end of the last sealed segment.
+pub(super) fn sealed_end(files: &dyn Files, logs: &Path, stream: &str) -> io::Result<Chain> {
+    let sealed = names::segments_of(stream, &files.list(logs)?);
+    let Some(segment) = sealed.last() else {
+        return Ok(Chain::genesis());
+    };
+    let mut source = reading::open_sealed(files, logs, segment, 0)?;
+    let mut end = Chain::after(segment.last, GENESIS);
+    // Damage in a sealed segment is for `verify` to tell; here only its last line counts, and what
+    // somebody wrote after it, which the next line of ours covers.
+    let tail = reading::whole_lines(&mut source, &mut |whole| {
+        let (counts, over) = if segment.suspect {
+            reading::up_to(whole, segment.last)
+        } else {
+            (whole, false)
+        };
+        let mut rest = counts;
+        if let Some((seq, h, at)) = reading::last_own(counts) {
+            end = Chain::after(seq, h);
+            rest = counts.get(at..).unwrap_or_default();
+        }
+        end.foreign(rest);
+        if over {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    })?;
+    end.foreign(&tail);
+    Ok(end)
+}
+
+/// Reads a segment against the chain before it.
+pub(super) fn walk(source: &mut Source, before: Chain) -> io::Result<Found> {
+    let mut found = Found {
+        chain: before,
+        first: None,
+        opened: None,
+        size: 0,
+        lines: 0,
+        foreign: 0,
+        damage: 0,
+        tail: Vec::new(),
+    };
+    let tail = reading::whole_lines(source, &mut |whole| {
+        for line in reading::lines_of(whole) {
+            found.take(line);
+        }
+        ControlFlow::Continue(())
+    })?;
+    found.tail = tail;
+    Ok(found)
+}
+
+impl Found {
+    fn take(&mut self, line: &[u8]) {
+        self.size += line.len() as u64;
+        let expected = self.chain.seq() + 1;
+        match self.chain.read(line) {
+            Verdict::Foreign => {
+                self.foreign += 1;
+                // A run of zeros is what a file system leaves of a write that a power cut took.
+                // Where the end of a line of ours is left, the next line tells.
+                let body = line.strip_suffix(b"\n").unwrap_or(line);
+                let zeros = memchr::memchr(0, line).is_some();
+                self.damage += u64::from(zeros && line::ending(body).is_none());
+                return;
+            }
+            Verdict::OwnAfterDamage => {
+                self.foreign -= 1;
+                self.damage += 1;
+            }
+            Verdict::Broken => self.damage += 1,
+            Verdict::Own => {
+                let announced = memchr::memmem::find(line, b"\"kind\":\"log.truncated\"").is_some();
+                if self.chain.seq() != expected && !announced {
+                    self.damage += 1;
+                }
+            }
+        }
+        self.lines += 1;
+        if self.first.is_none() {
+            self.first = Some(self.chain.seq());
+            let own = line::parse(line.strip_suffix(b"\n").unwrap_or(line));
+            let stamp = own.and_then(|own| std::str::from_utf8(own.ts).ok());
+            self.opened = stamp.and_then(|ts| ts.parse().ok());
+        }
+    }
+}
+
+/// What became of a tail without end of line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Repair {
+    /// Nothing to repair.
+    None,
+    /// It was a whole line: its end of line was added.
+    Completed,
+    /// It was a piece of one: kept in the file of this name, and cut off.
+    SetAside(String),
+}
+
+/// Sees to it that the active segment ends with an end of line.
+pub(super) fn mend_tail(
+    files: &dyn Files,
+    logs: &Path,
+    stream: &str,
+    found: &mut Found,
+) -> io::Result<Repair> {
+    if found.tail.is_empty() {
+        return Ok(Repair::None);
+    }
+    let path = names::active(logs, stream);
+    if is_whole(found) {
+        let mut file = files.open_append(&path, Make::IfMissing)?;
+        if file.write(b"\n")? != 1 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        file.sync_data()?;
+        let mut line = std::mem::take(&mut found.tail);
+        line.push(b'\n');
+        found.take(&line);
+        return Ok(Repair::Completed);
+    }
+    let kept = keep_aside(files, logs, stream, found)?;
+    // The copy must be there before the original goes.
+    files.sync_dir(logs)?;
+    let mut file = files.open_append(&path, Make::IfMissing)?;
+    file.set_len(found.size)?;
+    file.sync_data()?;
+    found.tail.clear();
+    Ok(Repair::SetAside(kept))
+}
+
+/// Whether the tail only lacks its end of line: a line of ours that fits, or JSON of somebody else's.
+fn is_whole(found: &Found) -> bool {
+    if line::parse(&found.tail).is_some() {
+        return found.chain.clone().read(&found.tail) != Verdict::Broken;
+    }
+    serde_json::from_slice::<serde::de::IgnoredAny>(&found.tail).is_ok()
+}
+
+/// How many torn tails of one line are kept apart: more than this need a person anyway.
+const TORN_MAX: u32 = 1_000;
+
+fn keep_aside(files: &dyn Files, logs: &Path, stream: &str, found: &Found) -> io::Result<String> {
+    for attempt in 1..=TORN_MAX {
+        let name = names::torn(stream, found.chain.seq() + 1, attempt);
+        match files.write_new(&logs.join(&name), &found.tail, Access::SHARED) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            outcome => return outcome.map(|()| name),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}

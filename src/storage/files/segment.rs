@@ -1,0 +1,137 @@
+//! The active segment: its handle, and the steps by which one segment follows another.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::names;
+use super::notices::{self, Notices};
+use crate::seams::clock::Clock;
+use crate::seams::files::{AppendFile, Files, Make};
+use crate::storage::chain::Chain;
+use crate::storage::lines::Entry;
+
+/// What the streams of one engine share.
+#[derive(Debug)]
+pub(super) struct Env {
+    pub(super) files: Arc<dyn Files>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) logs: PathBuf,
+    pub(super) boot_id: String,
+    pub(super) notices: Notices,
+    pub(super) room: super::room::Room,
+}
+
+/// The segment that is written to.
+#[derive(Debug)]
+pub(super) struct Active {
+    pub(super) file: Box<dyn AppendFile>,
+    pub(super) inode: u64,
+    /// `seq` of its first line.
+    pub(super) first: u64,
+    /// Bytes in it.
+    pub(super) size: u64,
+    /// Own lines in it, the one that opens it not counted.
+    pub(super) lines: u64,
+    /// When it was begun.
+    pub(super) opened: DateTime<Utc>,
+    /// It does not end with an end of line, because of what somebody else wrote.
+    pub(super) ragged: bool,
+}
+
+/// Writes all of `bytes`, going on after a short write and an interruption.
+pub(super) fn put_all(file: &mut dyn AppendFile, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Composes the line that opens a segment; `before` tells where the stream stood.
+pub(super) fn compose_opened(
+    out: &mut Vec<u8>,
+    chain: &mut Chain,
+    env: &Env,
+    previous: &str,
+    kind: &'static str,
+) {
+    let before = chain.clone();
+    let at = env.clock.now();
+    let mut members = Vec::with_capacity(160);
+    notices::member(&mut members, "previous", previous);
+    members.extend_from_slice(format!(",\"prev_seq\":{},", before.seq()).as_bytes());
+    notices::member(&mut members, "prev_h", &String::from_utf8_lossy(before.h()));
+    members.push(b',');
+    notices::member(&mut members, "boot", &env.boot_id);
+    let entry = Entry { kind, at, end: 0 };
+    chain.compose(out, &entry, &members);
+}
+
+/// Begins a new active segment with `carried` (lines written again after a failed sync, usually
+/// none) and the line that opens it; all on the medium when this returns.
+pub(super) fn begin(
+    env: &Env,
+    stream: &str,
+    chain: &mut Chain,
+    previous: &str,
+    carried: (&[u8], u64),
+) -> io::Result<Active> {
+    let path = names::active(&env.logs, stream);
+    let mut file = env.files.open_append(&path, Make::New)?;
+    let mut next = chain.clone();
+    let mut bytes = carried.0.to_vec();
+    compose_opened(&mut bytes, &mut next, env, previous, "segment.opened");
+    let written = put_all(&mut *file, &bytes)
+        .and_then(|()| file.sync_data())
+        .and_then(|()| env.files.sync_dir(&env.logs))
+        .and_then(|()| file.stat());
+    let stat = match written {
+        Ok(stat) => stat,
+        Err(error) => {
+            // Nothing in it is acknowledged. If it cannot go now, it is set aside at the next try.
+            let _left_behind = env.files.remove(&path);
+            return Err(error);
+        }
+    };
+    *chain = next;
+    Ok(Active {
+        file,
+        inode: stat.inode,
+        first: carried.1,
+        size: bytes.len() as u64,
+        lines: chain.seq() - carried.1,
+        opened: env.clock.now(),
+        ragged: false,
+    })
+}
+
+/// How many suspect segments with the same lines are kept apart.
+const SUSPECT_MAX: u32 = 10_000;
+
+/// Gives the active segment's file, if there is one, a name that says that only its lines up to
+/// `last` count.
+pub(super) fn set_aside(env: &Env, stream: &str, first: u64, last: u64) -> io::Result<String> {
+    let path = names::active(&env.logs, stream);
+    for attempt in 1..=SUSPECT_MAX {
+        let name = names::suspect(stream, first, last, attempt);
+        let to = env.logs.join(&name);
+        match env.files.stat(&to) {
+            Ok(_) => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        return match env.files.rename(&path, &to) {
+            Ok(()) => env.files.sync_dir(&env.logs).map(|()| name),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(error),
+        };
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}

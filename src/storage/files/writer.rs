@@ -1,0 +1,325 @@
+//! The one thread that writes a stream: it takes what has gathered, writes it with one call, syncs
+//! once, updates the views, and tells everybody (rules L1 and L2).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::reading::Visible;
+use super::segment::{Active, Env, put_all};
+use super::stream::{self, Group, Stream};
+use crate::seams::files::is_full;
+use crate::storage::chain::Chain;
+use crate::storage::engine::{Durability, Expect, Position, StorageError};
+use crate::storage::replies::Outcome;
+
+/// How often an idle stream is looked after. Source: rule L15 of the reliability reference.
+const TICK: Duration = Duration::from_secs(1);
+/// Bytes acknowledged before they are synced that are kept in memory, at most: then a sync is made
+/// early. They are what would have to be written again after a failed sync.
+const UNSYNCED_MAX: usize = 16 << 20;
+/// How often a batch is composed anew because somebody else wrote to the file in the same moment.
+const UNTANGLE_MAX: u32 = 3;
+
+/// Why lines are refused.
+#[derive(Debug, Clone)]
+pub(super) enum Refusal {
+    Full,
+    Failed(Arc<std::io::Error>),
+}
+
+/// The writer of one stream.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) stream: Arc<Stream>,
+    pub(super) env: Arc<Env>,
+    /// `None` while there is no segment that could be written to.
+    pub(super) active: Option<Active>,
+    /// Where the next line goes.
+    pub(super) chain: Chain,
+    /// `seq` of the last line known to be on the medium.
+    pub(super) synced: u64,
+    /// What was written after that line: it is written again should a sync fail.
+    pub(super) unsynced: Vec<u8>,
+    /// Bytes of `unsynced` up to the end of its last own line.
+    pub(super) unsynced_own: usize,
+    /// When what is acknowledged must be on the medium, by [`crate::seams::clock::Clock::uptime`].
+    pub(super) sync_due: Option<Duration>,
+    pub(super) refusing: Option<Refusal>,
+    /// `seq` of the first line in the file that has the active segment's name.
+    pub(super) first_at_path: u64,
+    pub(super) last_try: Duration,
+    /// The batch as it will be on disk.
+    pub(super) buffer: Vec<u8>,
+}
+
+impl Writer {
+    /// Works until the stream is closed.
+    pub(super) fn run(mut self) {
+        self.publish();
+        loop {
+            let work = self.stream.wait(self.patience());
+            if work.groups.is_empty() {
+                self.tick();
+            } else {
+                self.commit(work.groups);
+            }
+            self.sync_if_due();
+            if work.closing {
+                break;
+            }
+        }
+        if !self.unsynced.is_empty() {
+            self.sync_now();
+        }
+        self.publish();
+        self.stream.end();
+    }
+
+    fn patience(&self) -> Duration {
+        let now = self.env.clock.uptime();
+        let due = self.sync_due.map(|due| due.saturating_sub(now));
+        // Never zero: a clock that stands still must not make this spin.
+        due.unwrap_or(TICK).clamp(Duration::from_millis(1), TICK)
+    }
+
+    fn tick(&mut self) {
+        if self.refusing.is_some() {
+            self.try_again();
+        } else if let Err(error) = self.look_at_path() {
+            self.refuse(error);
+        } else {
+            self.rotate_if_due();
+        }
+        self.publish();
+        self.stream.announce(self.chain.seq());
+    }
+
+    fn commit(&mut self, groups: Vec<Group>) {
+        if let Err(refusal) = self.prepare() {
+            let name = self.stream.name.clone();
+            let refuse = |group| (group, Err(refusal.as_error(&name)));
+            return stream::answer(groups.into_iter().map(refuse).collect(), || {});
+        }
+        let mut outcomes = Vec::with_capacity(groups.len());
+        let mut stored = Ok(());
+        for _ in 0..UNTANGLE_MAX {
+            let before = self.chain.clone();
+            outcomes.clear();
+            self.compose(&groups, &mut outcomes);
+            let sync = self.must_sync(&groups, &outcomes);
+            stored = self.store(&before, sync);
+            if stored.is_err() {
+                self.chain = before;
+                break;
+            }
+            if !self.tangled(&before) {
+                break;
+            }
+        }
+        if let Err(refusal) = stored {
+            for outcome in &mut outcomes {
+                *outcome = Err(refusal.as_error(&self.stream.name));
+            }
+        }
+        self.publish();
+        let answers = groups.into_iter().zip(outcomes).collect();
+        stream::answer(answers, || self.stream.announce(self.chain.seq()));
+    }
+
+    /// Gets ready to write: a segment that is where it should be, and room for more.
+    fn prepare(&mut self) -> Result<(), Refusal> {
+        if self.refusing.is_some() && self.may_try() {
+            self.try_again();
+        }
+        if self.refusing.is_none() {
+            self.heed_room();
+        }
+        if self.refusing.is_none() {
+            match self.look_at_path() {
+                Ok(()) => self.rotate_if_due(),
+                Err(error) => drop(self.refuse(error)),
+            }
+        }
+        self.refusing.clone().map_or(Ok(()), Err)
+    }
+
+    fn compose(&mut self, groups: &[Group], outcomes: &mut Vec<Outcome>) {
+        self.buffer.clear();
+        if self.active.as_ref().is_some_and(|active| active.ragged) {
+            // Somebody's last line lacks its end: ours must not be glued to it.
+            self.buffer.push(b'\n');
+            self.chain.foreign(b"\n");
+        }
+        for group in groups {
+            let found = self.chain.seq();
+            match group.expect {
+                Expect::LastSeq(expected) if expected != found => {
+                    outcomes.push(Err(StorageError::Moved {
+                        stream: self.stream.name.clone(),
+                        expected,
+                        found,
+                    }));
+                    continue;
+                }
+                _ => {}
+            }
+            for (entry, members) in group.lines.iter() {
+                self.chain.compose(&mut self.buffer, entry, members);
+            }
+            outcomes.push(Ok(Position {
+                first: found + 1,
+                last: self.chain.seq(),
+            }));
+        }
+        if self.buffer == b"\n" {
+            // Nothing of ours came after it: the next batch will end that line.
+            self.buffer.clear();
+        }
+    }
+
+    /// Whether somebody is promised more than the page cache; notes when the others are due.
+    fn must_sync(&mut self, groups: &[Group], outcomes: &[Outcome]) -> bool {
+        let mut now_needed = self.unsynced.len() + self.buffer.len() > UNSYNCED_MAX;
+        let stream_wide = self.stream.options.durability;
+        for (group, outcome) in groups.iter().zip(outcomes) {
+            let asked = match group.durability {
+                Some(Durability::Interval(span)) if stream_wide != Durability::Os => {
+                    Durability::Interval(span)
+                }
+                Some(asked) => asked.min(stream_wide),
+                None => stream_wide,
+            };
+            match asked {
+                _ if outcome.is_err() => {}
+                Durability::Os => {}
+                Durability::Always => now_needed = true,
+                Durability::Interval(span) => {
+                    let due = self.env.clock.uptime() + span;
+                    self.sync_due = Some(self.sync_due.map_or(due, |known| known.min(due)));
+                }
+            }
+        }
+        now_needed
+    }
+
+    /// Writes the batch, and syncs it if asked to. On an error the file is as before, or another one.
+    fn store(&mut self, before: &Chain, sync: bool) -> Result<(), Refusal> {
+        let Some(active) = self.active.as_mut() else {
+            return Err(self.refuse(std::io::ErrorKind::NotFound.into()));
+        };
+        if !self.buffer.is_empty() {
+            if let Err(error) = put_all(&mut *active.file, &self.buffer) {
+                let cut = active.file.set_len(active.size);
+                if cut.is_ok() && is_full(&error) {
+                    return Err(self.refuse(error));
+                }
+                return self.replace_segment(&error);
+            }
+            let own = self.chain.seq() - before.seq();
+            active.lines += own;
+            active.ragged = false;
+        }
+        let written = self.buffer.len() as u64;
+        let already = self.unsynced.is_empty() && written == 0;
+        if sync && !already {
+            if let Err(error) = self.timed_sync() {
+                return self.replace_segment(&error);
+            }
+            self.mark_synced();
+        } else {
+            self.unsynced.extend_from_slice(&self.buffer);
+            self.unsynced_own = self.unsynced.len();
+        }
+        if let Some(active) = self.active.as_mut() {
+            active.size += written;
+        }
+        Ok(())
+    }
+
+    /// Syncs the active segment; the slowest time is kept for health.
+    pub(super) fn timed_sync(&mut self) -> std::io::Result<()> {
+        let Some(active) = self.active.as_mut() else {
+            return Ok(());
+        };
+        let begun = self.env.clock.uptime();
+        active.file.sync_data()?;
+        let took = self.env.clock.uptime().saturating_sub(begun);
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.stream
+            .note(|health| health.slowest_sync_us = health.slowest_sync_us.max(took));
+        Ok(())
+    }
+
+    /// Everything up to the chain's place is on the medium.
+    pub(super) fn mark_synced(&mut self) {
+        self.synced = self.chain.seq();
+        // What others wrote after our last line stays: the next line covers it, wherever it goes.
+        self.unsynced.drain(..self.unsynced_own);
+        self.unsynced_own = 0;
+        if !self.buffer.is_empty() {
+            self.unsynced.clear();
+        }
+        self.sync_due = None;
+    }
+
+    fn sync_if_due(&mut self) {
+        let now = self.env.clock.uptime();
+        if self.sync_due.is_some_and(|due| due <= now) {
+            self.sync_now();
+        }
+    }
+
+    /// Syncs what is acknowledged already; a failure costs the segment, not the lines.
+    pub(super) fn sync_now(&mut self) {
+        self.buffer.clear();
+        if let Err(error) = self.timed_sync() {
+            // The outcome is in the state; nobody waits for this sync.
+            let _told_by_health = self.replace_segment(&error);
+        } else {
+            self.mark_synced();
+        }
+    }
+
+    /// Lets readers and health see how things stand.
+    pub(super) fn publish(&self) {
+        let visible = self.active.as_ref().map(|active| Visible {
+            first: active.first,
+            size: active.size,
+            inode: active.inode,
+        });
+        self.stream.show(visible);
+        let refusing = self.refusing.as_ref().map(Refusal::code);
+        self.stream.note(|health| {
+            health.active_bytes = visible.map_or(0, |seen| seen.size);
+            health.refusing = refusing;
+        });
+    }
+}
+
+impl Refusal {
+    pub(super) fn of(error: std::io::Error) -> Self {
+        if is_full(&error) {
+            Self::Full
+        } else {
+            Self::Failed(error.into())
+        }
+    }
+
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Full => "storage_full",
+            Self::Failed(_) => "storage_failed",
+        }
+    }
+
+    pub(super) fn as_error(&self, stream: &str) -> StorageError {
+        let stream = stream.to_owned();
+        match self {
+            Self::Full => StorageError::Full { stream },
+            Self::Failed(source) => StorageError::Failed {
+                stream,
+                source: Arc::clone(source),
+            },
+        }
+    }
+}
