@@ -1,5 +1,5 @@
-//! The door to the file system. Everything that touches a file goes through [`Files`], so that tests
-//! can let any single call fail ([`FaultyFiles`]) and see what becomes of the data.
+//! The door to the file system. Everything that touches a file goes through [`Files`], so that
+//! tests can let any single call fail ([`FaultyFiles`]) and see what becomes of the data.
 
 mod faulty;
 mod real;

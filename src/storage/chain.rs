@@ -1,8 +1,8 @@
 //! The chain over a stream: composing lines that continue it, and reading lines against it.
 //!
-//! After a line that does not fit, the reading goes on from that line's own chain value, so that one
-//! damaged line is one finding. A damaged line cannot be trusted to tell what it is, therefore the
-//! other ways in which the next line could continue are kept in mind until one of them fits.
+//! After a line that does not fit, the reading goes on from that line's own chain value, so that
+//! one damaged line is one finding. A damaged line cannot be trusted to tell what it is, therefore
+//! the other ways in which the next line could continue are kept in mind until one of them fits.
 
 use sha2::{Digest, Sha256};
 
@@ -87,7 +87,7 @@ impl Chain {
     pub fn compose(&mut self, out: &mut Vec<u8>, entry: &Entry, members: &[u8]) {
         let covered = std::mem::replace(&mut self.covered, Sha256::new());
         self.seq += 1;
-        self.h = line::compose(out, covered, self.seq, entry, members);
+        self.h = line::compose_after(out, covered, self.seq, entry, members);
         self.covered.update(self.h);
         self.doubts.clear();
     }

@@ -26,10 +26,35 @@ const AFTER_H: &[u8] = b"\"}";
 /// Bytes of `,"h":"0123456789abcdef"}`.
 const TAIL_LEN: usize = BEFORE_H.len() + 16 + AFTER_H.len();
 
-/// Appends one whole line, end of line included, to `out`, and gives its chain value. `covered` has
-/// taken in the previous line's chain value and all bytes since: usually none, more where foreign
-/// lines came in between.
+/// The chain value of a line: `covered` is all bytes since the previous own line's end of line, up
+/// to this line's `,"h":"`.
+pub fn link(previous: &ChainValue, covered: &[u8]) -> ChainValue {
+    let mut hasher = Sha256::new();
+    hasher.update(previous);
+    hasher.update(covered);
+    hex::sixteen(&hasher.finalize())
+}
+
+/// Appends one whole line, end of line included, to `out`, and gives its chain value. Bytes in
+/// `out` from `covered_from` on are those since the previous own line: usually `out.len()`, less
+/// where foreign lines came in between.
 pub fn compose(
+    out: &mut Vec<u8>,
+    covered_from: usize,
+    previous: &ChainValue,
+    seq: u64,
+    entry: &Entry,
+    members: &[u8],
+) -> ChainValue {
+    let mut covered = Sha256::new();
+    covered.update(previous);
+    covered.update(out.get(covered_from..).unwrap_or_default());
+    compose_after(out, covered, seq, entry, members)
+}
+
+/// Appends one whole line as [`compose`] does. `covered` has taken in the previous line's chain
+/// value and all bytes since, which need not be in memory.
+pub fn compose_after(
     out: &mut Vec<u8>,
     mut covered: Sha256,
     seq: u64,
@@ -57,8 +82,8 @@ pub fn compose(
     h
 }
 
-/// The chain value that a line ends with, if it does, whatever stands before: what is left of an own
-/// line whose beginning is damaged.
+/// The chain value that a line ends with, if it does, whatever stands before: what is left of an
+/// own line whose beginning is damaged.
 pub fn ending(line: &[u8]) -> Option<ChainValue> {
     let (_, tail) = line.split_at_checked(line.len().checked_sub(TAIL_LEN)?)?;
     let h: ChainValue = *tail

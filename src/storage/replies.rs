@@ -28,7 +28,8 @@ pub(super) fn ready(outcome: Outcome) -> Appending {
 }
 
 /// Tells everybody. Waking each task from here would cost a system call each, because the runtime
-/// sleeps in another thread; one small task on the runtime itself wakes them all for the price of one.
+/// sleeps in another thread; one small task on the runtime itself wakes them all for the price of
+/// one.
 pub(super) fn tell_all(told: Vec<(Reply, Outcome)>) {
     let runtime = match told.as_slice() {
         [] => return,

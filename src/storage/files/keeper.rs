@@ -1,5 +1,5 @@
-//! The thread that looks after what no stream looks after: steps of the clock (rule C7), the reserve
-//! and the warning of a filling medium (rule L9).
+//! The thread that looks after what no stream looks after: steps of the clock (rule C7), the
+//! reserve and the warning of a filling medium (rule L9).
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use super::segment::Env;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(1);
-/// A wall clock that strays from the monotonic one by more is said to have stepped. Source: rule C7.
+/// A wall clock that strays from the monotonic one by more is said to have stepped. Source: rule
+/// C7.
 const STEP: TimeDelta = TimeDelta::seconds(2);
 /// Stack of the thread.
 const STACK_BYTES: usize = 256 << 10;

@@ -1,5 +1,6 @@
 //! What the writer does when the file is not as it should be: failed writes and syncs (rules L6 and
-//! L7), a full medium (L8, L9), rotation (L14), files moved, cut or written to by others (L15, L16).
+//! L7), a full medium (L8, L9), rotation (L14), files moved, cut or written to by others (L15,
+//! L16).
 
 use std::io;
 use std::time::Duration;
@@ -231,8 +232,8 @@ impl Writer {
         self.begin_again(&[])
     }
 
-    /// The file was cut, or another one has its name: what is there now is kept, and a line tells of
-    /// what was lost.
+    /// The file was cut, or another one has its name: what is there now is kept, and a line tells
+    /// of what was lost.
     fn follow_replaced(&mut self) -> io::Result<()> {
         let (env, name) = (self.env.clone(), self.stream.name.clone());
         let path = names::active(&env.logs, &name);

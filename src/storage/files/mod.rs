@@ -2,8 +2,8 @@
 //! `write`, `fdatasync` and `rename` alone. Rules L1–L17 and C1–C7 of the reliability reference.
 //!
 //! Lines of the engine's own are part of the streams: `segment.opened` at the head of each segment
-//! but the first, `log.truncated` where somebody cut a file. What else happens to storage is told in a
-//! stream of its own, `storage`.
+//! but the first, `log.truncated` where somebody cut a file. What else happens to storage is told
+//! in a stream of its own, `storage`.
 
 mod documents;
 mod home;

@@ -1,9 +1,9 @@
 //! Names of the files of a stream.
 //!
 //! `NAME.ndjson` is the active segment. A sealed one is `NAME.FIRST-LAST.ndjson`, both numbers with
-//! 20 digits so that names sort as the lines do; compressed it ends in `.ndjson.zst`. After a failed
-//! sync it is `NAME.FIRST-LAST.suspect.ndjson` (`.suspect2.` …): only its lines up to LAST count, what
-//! follows was written again elsewhere. A torn tail is kept in `NAME.torn-SEQ`.
+//! 20 digits so that names sort as the lines do; compressed it ends in `.ndjson.zst`. After a
+//! failed sync it is `NAME.FIRST-LAST.suspect.ndjson` (`.suspect2.` …): only its lines up to LAST
+//! count, what follows was written again elsewhere. A torn tail is kept in `NAME.torn-SEQ`.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! What storage has to say about itself: a warning for whoever watches the process, and a line in the
-//! stream `storage`. Best effort by design: nothing ever waits for it.
+//! What storage has to say about itself: a warning for whoever watches the process, and a line in
+//! the stream `storage`. Best effort by design: nothing ever waits for it.
 
 use std::sync::{Arc, OnceLock, Weak};
 

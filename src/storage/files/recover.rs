@@ -166,7 +166,8 @@ pub(super) fn mend_tail(
     Ok(Repair::SetAside(kept))
 }
 
-/// Whether the tail only lacks its end of line: a line of ours that fits, or JSON of somebody else's.
+/// Whether the tail only lacks its end of line: a line of ours that fits, or JSON of somebody
+/// else's.
 fn is_whole(found: &Found) -> bool {
     if line::parse(&found.tail).is_some() {
         return found.chain.clone().read(&found.tail) != Verdict::Broken;

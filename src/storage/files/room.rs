@@ -79,8 +79,8 @@ impl Room {
         }
     }
 
-    /// How full it is, as of a moment ago. What cannot be measured counts as ample: the write itself
-    /// will tell.
+    /// How full it is, as of a moment ago. What cannot be measured counts as ample: the write
+    /// itself will tell.
     pub(super) fn level(&self) -> Level {
         let now = self.clock.uptime();
         let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);

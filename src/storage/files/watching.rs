@@ -1,5 +1,6 @@
-//! Noticing that a document changed (rules C3 and C4). Change notices are hints: a rename into place is
-//! told at once, a write in place once the file is quiet, and whatever they miss is found by looking.
+//! Noticing that a document changed (rules C3 and C4). Change notices are hints: a rename into
+//! place is told at once, a write in place once the file is quiet, and whatever they miss is found
+//! by looking.
 
 use std::collections::HashMap;
 use std::io;

@@ -202,7 +202,8 @@ impl Writer {
         now_needed
     }
 
-    /// Writes the batch, and syncs it if asked to. On an error the file is as before, or another one.
+    /// Writes the batch, and syncs it if asked to. On an error the file is as before, or another
+    /// one.
     fn store(&mut self, before: &Chain, sync: bool) -> Result<(), Refusal> {
         let Some(active) = self.active.as_mut() else {
             return Err(self.refuse(std::io::ErrorKind::NotFound.into()));
