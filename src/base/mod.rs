@@ -4,4 +4,5 @@ pub mod hex;
 pub mod json;
 pub mod names;
 pub mod problems;
+pub mod secret;
 pub mod time;

@@ -1,5 +1,10 @@
 //! Floor 3: machinery that knows no capability.
 
+pub mod auth;
 pub mod config;
+pub mod health;
 pub mod http;
+pub mod lifecycle;
+pub mod limits;
+pub mod telemetry;
 pub mod wiring;

@@ -8,7 +8,11 @@
     clippy::disallowed_methods,
     reason = "tests stand outside: they look at files and clocks as a person does"
 )]
-#![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic in a test is a failed test"
+)]
 #![expect(clippy::string_slice, reason = "a panic in a test is a failed test")]
 
 mod platform;

@@ -21,6 +21,27 @@ pub enum Scope {
     Admin,
 }
 
+impl Scope {
+    /// The word for it, as in the API index.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Read => "read",
+            Self::Operate => "operate",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The roles that may call a route of this scope, in words.
+    pub const fn roles(self) -> &'static str {
+        match self {
+            Self::Public | Self::Read => "`reader`, `dash` or `admin`",
+            Self::Operate => "`dash` or `admin`",
+            Self::Admin => "`admin`",
+        }
+    }
+}
+
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -34,6 +55,15 @@ pub enum Role {
 }
 
 impl Role {
+    /// The word for it, as in files and keys.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Dash => "dash",
+            Self::Admin => "admin",
+        }
+    }
+
     /// Whether this role may call a route of `scope`.
     pub const fn may(self, scope: Scope) -> bool {
         match scope {

@@ -1,7 +1,10 @@
 //! Errors as RFC 9457 problem documents, one form for all: what failed, what is allowed, the cure.
 
-use http::StatusCode;
+use http::header::{ALLOW, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
+
+use super::{Role, Scope};
 
 /// An answer that is not a success.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -19,6 +22,8 @@ pub struct HttpError {
     pub retry_after_secs: Option<u32>,
     /// Further members, such as `nearest` or `problems`.
     pub more: Map<String, Value>,
+    /// A further header, such as `Allow`. Boxed, because few errors have one and all are moved.
+    pub header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl HttpError {
@@ -32,7 +37,49 @@ impl HttpError {
             hint,
             retry_after_secs: None,
             more,
+            header: None,
         }
+    }
+
+    /// 405, naming the methods that are allowed.
+    pub fn method_not_allowed(method: &Method, allowed: &str) -> Self {
+        // Any token may be a method: a long one is not worth repeating.
+        let name = method.as_str().get(..16).unwrap_or(method.as_str());
+        let text = format!("this path has no method `{name}`, allowed are {allowed}");
+        let error = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", text);
+        error.header(ALLOW, allowed)
+    }
+
+    /// 401, the same for every reason (rule H18).
+    pub fn unauthorized() -> Self {
+        let text = "this route needs a valid key";
+        Self::new(StatusCode::UNAUTHORIZED, "key_required", text)
+            .hint(
+                "send `X-Dash-Key: KEY` or `Authorization: Bearer KEY`; \
+                 `echopilot key new` makes a key",
+            )
+            .header(WWW_AUTHENTICATE, "Bearer realm=\"echopilot\"")
+    }
+
+    /// 403, for a key whose role is not enough.
+    pub fn forbidden(role: Role, scope: Scope) -> Self {
+        let text = format!("a key of role `{}` may not call this route", role.name());
+        Self::new(StatusCode::FORBIDDEN, "role_not_allowed", text)
+            .hint(format!("use a key of role {}", scope.roles()))
+    }
+
+    /// 429.
+    pub fn too_many(code: &'static str, detail: impl Into<String>, retry_secs: u32) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).retry_after(retry_secs)
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.header = Some(Box::new((name, value)));
+        }
+        self
     }
 
     /// 400.

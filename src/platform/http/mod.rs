@@ -1,14 +1,26 @@
 //! HTTP: the routes as one table, and what stands between the socket and a handler.
 
 mod answer;
+mod bound;
 mod call;
+mod edge;
 mod error;
 mod extract;
+mod finish;
+mod guard;
+mod intake;
 mod refusal;
 mod route;
+mod rules;
+mod server;
+mod stream;
+mod table;
 
 pub use answer::{Answer, Body, Reply, json_bytes};
 pub use call::{Call, Caller, Role, Scope};
 pub use error::HttpError;
 pub use extract::{BasedOn, JsonBody, QueryParams};
 pub use route::{HotAnswer, HotCall, HotHandler, Route, Routes};
+pub use rules::{HttpRules, InForce, LiveRules, Network, client_address};
+pub use server::{Server, ServerParts};
+pub use table::{Table, TableError};

@@ -1,0 +1,371 @@
+//! The server: an accept loop of its own on hyper's HTTP/1 connections, with a bound on everything a
+//! client can make it hold (rules H1 to H3).
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt::{self, Debug};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use hyper::body::{Body as _, Incoming};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::edge::{Admitted, Declared, Edge, Origin, Shares};
+use super::finish::{DateCache, Pass};
+use super::intake::Bounds;
+use super::stream::ClientStream;
+use super::{Answer, Call, Caller, HotAnswer, HttpError, LiveRules, Scope, Table};
+use crate::platform::auth::Gate;
+use crate::platform::lifecycle::{Tasks, within};
+use crate::platform::telemetry::{HttpMetrics, Refusal};
+use crate::seams::clock::Clock;
+
+/// Headers of a request at most (rule H2).
+const MAX_HEADERS: usize = 64;
+/// Bytes of a request head at most (rule H2).
+const MAX_HEAD: usize = 32 * 1024;
+/// Wait after a failed accept (rule H3): long enough for a handle to come free.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a server is made of, besides its table.
+#[derive(Debug, Clone)]
+pub struct ServerParts {
+    /// Who may call.
+    pub gate: Arc<Gate>,
+    /// What is allowed.
+    pub rules: LiveRules,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where connections run.
+    pub tasks: Tasks,
+}
+
+/// The server.
+#[derive(Clone)]
+pub struct Server {
+    edge: Arc<Edge>,
+    tasks: Tasks,
+    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+impl Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// A server of `table`.
+    pub fn new(table: Arc<Table>, metrics: Arc<HttpMetrics>, parts: ServerParts) -> Self {
+        // The wall clock in the upper bits keeps ids of several runs apart in one log.
+        let millis = u64::try_from(parts.clock.now().timestamp_millis()).unwrap_or(0);
+        let edge = Edge {
+            router: table.router(),
+            table,
+            gate: parts.gate,
+            rules: parts.rules,
+            clock: parts.clock,
+            metrics,
+            dates: DateCache::new(),
+            next_id: AtomicU64::new(millis << 20),
+            anonymous: Caller {
+                name: "anonymous".into(),
+                role: None,
+            },
+            shares: Shares::default(),
+        };
+        Self {
+            edge: Arc::new(edge),
+            tasks: parts.tasks,
+            open: Arc::default(),
+        }
+    }
+
+    /// Serves `listener` until the tasks' soft word, then lets requests in work end.
+    pub async fn serve(&self, listener: TcpListener) {
+        let stop = self.tasks.soft().clone();
+        let mut failing = false;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    failing = false;
+                    self.admit(stream, peer);
+                }
+                Err(error) => {
+                    // Told once, not ten times a second: the state lasts until handles come free.
+                    if !failing {
+                        error!(%error, "cannot accept connections, trying on");
+                    }
+                    failing = true;
+                    within(&*self.edge.clock, ACCEPT_PAUSE, stop.cancelled()).await;
+                }
+            }
+        }
+    }
+
+    /// Runs a connection, if there is room for it.
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        let metrics = &self.edge.metrics;
+        metrics.accepted.fetch_add(1, Ordering::Relaxed);
+        let Some(seat) = self.seat(peer.ip().to_canonical()) else {
+            // Dropping it closes it: a client over the bound gets no work out of us.
+            metrics.refuse(Refusal::Connections);
+            return;
+        };
+        // Answers are small and written whole; waiting for more would only delay them.
+        if let Err(error) = stream.set_nodelay(true) {
+            warn!(%error, "cannot set TCP_NODELAY");
+        }
+        let lengths = Arc::new(AtomicU32::new(0));
+        let origin = Origin {
+            peer: peer.ip(),
+            local: stream.local_addr().ok().map(|address| address.ip()),
+        };
+        let service = Service(Arc::new(Connection {
+            edge: Arc::clone(&self.edge),
+            origin,
+            lengths: Arc::clone(&lengths),
+            accounted: AtomicU32::new(0),
+        }));
+        let rules = self.edge.rules.get();
+        let stream = ClientStream::new(
+            stream,
+            Arc::clone(&self.edge.clock),
+            rules.write_stall,
+            lengths,
+        );
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(rules.head_timeout)
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEAD)
+            .auto_date_header(false)
+            .half_close(false)
+            .serve_connection(TokioIo::new(stream), service);
+        let stop = self.tasks.soft().clone();
+        let hard = self.tasks.hard().clone();
+        let drain = (rules.drain, Arc::clone(&self.edge.clock));
+        self.tasks.spawn("connection", async move {
+            let _seat = seat;
+            run_connection(connection, &stop, &hard, drain).await;
+        });
+    }
+
+    /// A place among the open connections; `None` when there is none left.
+    fn seat(&self, peer: IpAddr) -> Option<Seat> {
+        let rules = self.edge.rules.get();
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let metrics = &self.edge.metrics;
+        if metrics.connections.load(Ordering::Relaxed) >= rules.max_connections as u64 {
+            return None;
+        }
+        // A proxy brings the connections of many clients.
+        let proxy = rules
+            .trusted_proxies
+            .iter()
+            .any(|network| network.holds(peer));
+        let own = open.entry(peer).or_default();
+        if *own >= rules.max_connections_per_ip && !proxy {
+            return None;
+        }
+        *own += 1;
+        metrics.connections.fetch_add(1, Ordering::Relaxed);
+        Some(Seat {
+            open: Arc::clone(&self.open),
+            metrics: Arc::clone(metrics),
+            peer,
+        })
+    }
+
+    /// Answers `request` without a socket, as a caller who is known already: network guards and
+    /// limits do not apply, scopes do.
+    pub async fn dispatch(&self, request: Request<Bytes>, caller: Caller) -> Answer {
+        let (parts, body) = request.into_parts();
+        let mut pass = self.edge.pass();
+        let admitted = self.admit_known(&parts, caller, &mut pass);
+        match admitted {
+            Ok(admitted) => {
+                let body = http_body_util::Full::new(body);
+                Arc::clone(&self.edge)
+                    .carry(admitted, parts, body, pass)
+                    .await
+            }
+            Err(error) => self.edge.finish(Err(error), &pass),
+        }
+    }
+
+    fn admit_known(
+        &self,
+        parts: &http::request::Parts,
+        caller: Caller,
+        pass: &mut Pass,
+    ) -> Result<Admitted, HttpError> {
+        let (row, route) = self.edge.table.find(&parts.method, parts.uri.path())?;
+        pass.row = Some(row);
+        match caller.role {
+            Some(role) if !role.may(route.scope) => {
+                return Err(HttpError::forbidden(role, route.scope));
+            }
+            None if route.scope != Scope::Public => return Err(HttpError::unauthorized()),
+            _ => {}
+        }
+        let rules = self.edge.rules.get();
+        Ok(Admitted {
+            row,
+            call: Call {
+                caller,
+                now: pass.now,
+                request_id: pass.request_id,
+            },
+            bounds: Bounds {
+                bytes: route.body_limit,
+                gap: rules.body_gap,
+                total: rules.body_total,
+            },
+            total: rules.request_total,
+        })
+    }
+}
+
+/// One open connection, given back on drop.
+struct Seat {
+    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    metrics: Arc<HttpMetrics>,
+    peer: IpAddr,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.metrics.connections.fetch_sub(1, Ordering::Relaxed);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = open.get_mut(&self.peer) {
+            *own -= 1;
+            if *own == 0 {
+                open.remove(&self.peer);
+            }
+        }
+    }
+}
+
+type ClientConnection = http1::Connection<TokioIo<ClientStream>, Service>;
+
+/// Drives a connection to its end; on the soft word it ends after the request in work, on the hard
+/// word, or when draining takes too long, at once.
+async fn run_connection(
+    connection: ClientConnection,
+    stop: &CancellationToken,
+    hard: &CancellationToken,
+    (drain, clock): (Duration, Arc<dyn Clock>),
+) {
+    let mut connection = pin!(connection);
+    // Errors here are the client's doing (reset, timeout, malformed head): its connection is
+    // closed, and there is nobody to tell.
+    tokio::select! {
+        biased;
+        _ended = connection.as_mut() => return,
+        () = stop.cancelled() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ended = connection.as_mut() => {}
+        () = hard.cancelled() => {}
+        () = clock.sleep(drain) => {}
+    }
+}
+
+/// What the requests of one connection share.
+struct Connection {
+    edge: Arc<Edge>,
+    origin: Origin,
+    /// `Content-Length` lines that came in.
+    lengths: Arc<AtomicU32>,
+    /// Those of them that hyper showed us.
+    accounted: AtomicU32,
+}
+
+struct Service(Arc<Connection>);
+
+impl hyper::service::Service<Request<Incoming>> for Service {
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = Serving;
+
+    fn call(&self, request: Request<Incoming>) -> Serving {
+        let connection = &*self.0;
+        let edge = &connection.edge;
+        let (parts, body) = request.into_parts();
+        let mut pass = edge.pass();
+        let declared = connection.declared(&parts, &body);
+        let admitted = match edge.admit(&parts, connection.origin, declared, &mut pass) {
+            Ok(admitted) => admitted,
+            Err(error) => return Serving::done(edge.finish(Err(error), &pass)),
+        };
+        let route = edge.table.rows().get(admitted.row);
+        if body.is_end_stream()
+            && let Some(route) = route
+            && let Some(hot) = edge.run_hot(route, &parts, &Bytes::new(), &admitted.call)
+        {
+            return match hot {
+                HotAnswer::Now(result) => Serving::done(edge.finish(result, &pass)),
+                HotAnswer::Later(later) => {
+                    let edge = Arc::clone(edge);
+                    Serving::Later(Box::pin(edge.wait(later, admitted.total, pass)))
+                }
+            };
+        }
+        let edge = Arc::clone(edge);
+        Serving::Later(Box::pin(edge.carry(admitted, parts, body, pass)))
+    }
+}
+
+impl Connection {
+    /// What can be said of the body from its head.
+    fn declared(&self, parts: &http::request::Parts, body: &Incoming) -> Declared {
+        let shown = u32::from(parts.headers.contains_key(http::header::CONTENT_LENGTH));
+        let accounted = self.accounted.fetch_add(shown, Ordering::Relaxed) + shown;
+        Declared {
+            length: body.size_hint().lower(),
+            hidden_length: self.lengths.load(Ordering::Relaxed) > accounted,
+        }
+    }
+}
+
+/// An answer that is there, or one that is being worked on. Only the latter costs an allocation.
+enum Serving {
+    Now(Option<Answer>),
+    Later(Pin<Box<dyn Future<Output = Answer> + Send>>),
+}
+
+impl Serving {
+    fn done(answer: Answer) -> Self {
+        Self::Now(Some(answer))
+    }
+}
+
+impl Future for Serving {
+    type Output = Result<Answer, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Now(answer) => answer
+                .take()
+                .map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
+            Self::Later(work) => work.as_mut().poll(cx).map(Ok),
+        }
+    }
+}

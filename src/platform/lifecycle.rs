@@ -1,0 +1,179 @@
+//! Beginning and end of everything that runs beside a request: each task is tracked, fenced against
+//! panics and joined; stopping is asked for first (soft) and insisted on later (hard).
+
+use std::fmt::Debug;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use crate::seams::clock::Clock;
+
+/// Runs `work` for at most `span`; `None` when it was not done by then.
+pub async fn within<F: Future>(clock: &dyn Clock, span: Duration, work: F) -> Option<F::Output> {
+    let mut work = pin!(work);
+    tokio::select! {
+        biased;
+        output = &mut work => Some(output),
+        () = clock.sleep(span) => None,
+    }
+}
+
+/// All tasks of the process, and the two words that end them.
+#[derive(Debug, Clone)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    soft: CancellationToken,
+    hard: CancellationToken,
+    failed: Arc<AtomicU64>,
+}
+
+impl Tasks {
+    /// No tasks yet.
+    pub fn new() -> Self {
+        let hard = CancellationToken::new();
+        Self {
+            tracker: TaskTracker::new(),
+            soft: hard.child_token(),
+            hard,
+            failed: Arc::new(AtomicU64::new(0)),
+        }
+    }
+
+    /// Cancelled when the process should stop: finish what is in hand, begin nothing new.
+    pub fn soft(&self) -> &CancellationToken {
+        &self.soft
+    }
+
+    /// Cancelled when patience has ended: stop now. Cancels [`Tasks::soft`] too.
+    pub fn hard(&self) -> &CancellationToken {
+        &self.hard
+    }
+
+    /// How many tasks ended in a panic.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// How many tasks are running.
+    pub fn running(&self) -> usize {
+        self.tracker.len()
+    }
+
+    /// Runs `work` as a task. A panic in it ends that task alone, and is reported.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the door to the executor"
+    )]
+    pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let failed = Arc::clone(&self.failed);
+        let fenced = AssertUnwindSafe(work).catch_unwind();
+        tokio::spawn(self.tracker.track_future(async move {
+            if fenced.await.is_err() {
+                failed.fetch_add(1, Ordering::Relaxed);
+                error!(task.name = name, "task `{name}` panicked and is gone");
+            }
+        }));
+    }
+
+    /// Asks all tasks to stop, waits for them up to `patience`, then insists. Whether all ended in
+    /// time.
+    pub async fn stop(&self, clock: &dyn Clock, patience: Duration) -> bool {
+        self.soft.cancel();
+        self.tracker.close();
+        let ended = within(clock, patience, async {
+            tokio::select! {
+                () = self.tracker.wait() => true,
+                () = self.hard.cancelled() => false,
+            }
+        });
+        if ended.await == Some(true) {
+            return true;
+        }
+        warn!(
+            tasks = self.tracker.len(),
+            "tasks did not stop in time, ending them"
+        );
+        self.hard.cancel();
+        // A task that ignores the hard word too cannot hold the process for longer than this.
+        within(clock, INSIST, self.tracker.wait()).await;
+        false
+    }
+}
+
+/// How long a task may take to notice the hard word (our own choice; it only has to drop things).
+const INSIST: Duration = Duration::from_secs(1);
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Obeys the system's signals until the end: the first SIGTERM or SIGINT asks to stop, the second
+/// insists. SIGXFSZ is taken and ignored, so that a file size limit shows as an error of the write
+/// and not as our death (rule L10 of the reliability notes).
+pub fn obey_signals(tasks: &Tasks) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut size = signal(SignalKind::from_raw(SIGXFSZ))?;
+    let (soft, hard) = (tasks.soft.clone(), tasks.hard.clone());
+    // Not tracked: it ends with the process, and nobody may wait for it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it outlives all tracked tasks by intent"
+    )]
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+                _ = size.recv() => {
+                    warn!("a file size limit was hit");
+                    continue;
+                }
+            }
+            if soft.is_cancelled() {
+                hard.cancel();
+            } else {
+                info!("stopping: finishing what is in hand; a second signal stops at once");
+                soft.cancel();
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Number of the signal for an exceeded file size limit: signal(7), x86 and ARM.
+const SIGXFSZ: i32 = 25;
+
+/// Tells the service manager, if there is one, that we serve.
+pub fn notify_ready(status: &str) {
+    notify(&[
+        sd_notify::NotifyState::Ready,
+        sd_notify::NotifyState::Status(status),
+    ]);
+}
+
+/// Tells the service manager, if there is one, what we are doing.
+pub fn notify_status(status: &str) {
+    notify(&[sd_notify::NotifyState::Status(status)]);
+}
+
+/// Tells the service manager, if there is one, that we are ending.
+pub fn notify_stopping() {
+    notify(&[sd_notify::NotifyState::Stopping]);
+}
+
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        warn!(%error, "cannot tell the service manager");
+    }
+}
