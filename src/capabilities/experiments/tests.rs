@@ -11,7 +11,6 @@ use super::model::assign;
 use super::query::{self, QueryFault};
 use super::users::{UserSet, Users, in_several};
 use super::view::ExperimentsView;
-use crate::storage::line;
 use crate::storage::lines::Lines;
 use crate::storage::view::{Reader, View};
 
@@ -167,7 +166,6 @@ struct History {
 
 fn history(seed: u64, count: u64) -> History {
     let (mut dice, mut history) = (Dice(seed), History::default());
-    let mut h = line::GENESIS;
     for seq in 1..=count {
         let exp = format!("exp_{}", dice.roll(3));
         let variant = ["A", "B"][usize::try_from(dice.roll(2)).expect("small")].to_owned();
@@ -197,8 +195,14 @@ fn history(seed: u64, count: u64) -> History {
             }
         });
         for (entry, members) in lines.iter() {
-            let from = history.text.len();
-            h = line::compose(&mut history.text, from, &h, seq, entry, members);
+            let head = format!("{{\"seq\":{seq},\"ts\":\"2026-11-21T09:15:02.123Z\",\"kind\":\"");
+            history.text.extend_from_slice(head.as_bytes());
+            history.text.extend_from_slice(entry.kind.as_bytes());
+            history.text.extend_from_slice(b"\",");
+            history.text.extend_from_slice(members);
+            history
+                .text
+                .extend_from_slice(b",\"h\":\"0123456789abcdef\"}\n");
         }
         let group = history.counts.entry((exp, variant, event)).or_default();
         group.0 += 1;
