@@ -19,7 +19,7 @@ pub fn is_name(text: &str) -> bool {
 /// four.
 /// Case alone is no edit; of equals, the first.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    // Longer words are compared by their start only: this is a courtesy, it must stay cheap.
+    /// Characters compared, the length of a name: this is a courtesy, it must stay cheap.
     const LONGEST: usize = 64;
     let fold = |text: &str| -> Vec<char> {
         text.chars()

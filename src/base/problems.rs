@@ -453,6 +453,7 @@ fn listed(words: &[&str]) -> String {
 }
 
 fn names_listed(words: &[&str]) -> String {
+    /// Names in a list, one line of text: what follows is only hinted at.
     const MOST: usize = 12;
     let mut text = words
         .iter()

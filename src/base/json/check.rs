@@ -248,6 +248,7 @@ impl<'t> Walk<'_, 't> {
 
     /// All types that a shape lets through, choices followed a few levels down.
     fn types_of(&self, shape: &Shape, depth: u8) -> u8 {
+        /// Levels of choices within choices that are followed; our types have two.
         const DEEPEST: u8 = 4;
         if shape.types != 0 || depth == DEEPEST {
             return shape.types;

@@ -129,7 +129,8 @@ fn a_removed_member_takes_one_comma_with_it() {
 /// result says what was asked, and everything else says what it said.
 #[test]
 fn an_edit_changes_only_the_bytes_of_its_value() {
-    let text = "{\r\n\t\"$note\":\"é\\n\",\n\"a\" : [ 1 ,{\"b\":null}, \"x\\u0041\" ],\r\n  \"c.d\":{\"e\":{ }}}\n";
+    let text = "{\r\n\t\"$note\":\"é\\n\",\n\
+                \"a\" : [ 1 ,{\"b\":null}, \"x\\u0041\" ],\r\n  \"c.d\":{\"e\":{ }}}\n";
     let tree = Tree::parse(text).expect("valid");
     let mut paths: Vec<Path> = vec![Path::root()];
     let mut seen = 0;

@@ -192,6 +192,7 @@ fn found(rest: &str, next: char) -> String {
 
 /// The word at the start of `rest`, at most 40 characters of it.
 fn bare(rest: &str) -> &str {
+    /// Characters: a longer word would hide the rest of the message.
     const LONGEST: usize = 40;
     let end = rest
         .char_indices()

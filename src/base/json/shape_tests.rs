@@ -67,8 +67,8 @@ fn told(text: &str) -> Vec<String> {
 fn a_fitting_document_has_no_problems() {
     for text in [
         r#"{ "cap_cents_per_day": 0 }"#,
-        r#"{ "$schema": "x", "cap_cents_per_day": 4294967295, "warn_percent": 100, "mode": "observe",
-            "limits": { "$comment": 1, "a": { "per_minute": 18446744073709551615, "$why": [] } },
+        r#"{ "$schema": "x", "cap_cents_per_day": 4294967295, "warn_percent": 100,
+            "mode": "observe", "limits": { "$comment": 1, "a": { "per_minute": 18446744073709551615, "$w": [] } },
             "ratio": 1, "names": [], "tag": "äöü", "value": { "per_minute": 1 } }"#,
         r#"{ "cap_cents_per_day": 1, "mode": null, "ratio": null, "value": "text" }"#,
     ] {
@@ -90,14 +90,19 @@ fn every_misfit_is_told_in_the_order_of_the_text() {
 }"#;
     let told = told(text);
     let expected = [
-        "error: cannot apply `configs/costs.json`, line 2, column 3: `cap_cents_per_day` is -5, must be at least 0 and at most 4294967295\nhint: Spend at which new paid calls are refused, in cents",
+        "error: cannot apply `configs/costs.json`, line 2, column 3: `cap_cents_per_day` is -5, \
+         must be at least 0 and at most 4294967295\n\
+         hint: Spend at which new paid calls are refused, in cents",
         "line 3, column 3: unknown key `warn_precent`\nhint: did you mean `warn_percent`?",
-        "line 4, column 3: `mode` is \"enforced\", must be one of `observe`, `enforce`\nhint: did you mean `enforce`?",
-        "line 5, column 22: `limits.a.per_minute` is 1.5, must be a whole number\nhint: write a whole number",
+        "line 4, column 3: `mode` is \"enforced\", must be one of `observe`, `enforce`\n\
+         hint: did you mean `enforce`?",
+        "line 5, column 22: `limits.a.per_minute` is 1.5, must be a whole number\n\
+         hint: write a whole number",
         "line 5, column 43: `limits.b.per_minute` is missing, must be a whole number",
         "line 5, column 50: unknown key `limits.b.per_min`\nhint: did you mean `per_minute`?",
         "line 5, column 66: `limits.c` is 7, must be an object",
-        "line 6, column 3: `ratio` is the string \"0.5\", must be a number or null\nhint: write the number without quotes",
+        "line 6, column 3: `ratio` is the string \"0.5\", must be a number or null\n\
+         hint: write the number without quotes",
         "line 7, column 18: `names[1]` is 2, must be a string",
         "line 8, column 3: `tag` is \"long\" of 4 characters, must be 1 to 3 characters long",
         "line 9, column 14: `value.per_minute` is the string \"many\", must be a whole number",
@@ -113,7 +118,9 @@ fn a_missing_key_is_told_at_the_object_that_lacks_it() {
     assert_eq!(
         told("{\n}"),
         [
-            "error: cannot apply `configs/costs.json`, line 1, column 1: `cap_cents_per_day` is missing, must be a whole number\nhint: Spend at which new paid calls are refused, in cents"
+            "error: cannot apply `configs/costs.json`, line 1, column 1: `cap_cents_per_day` is \
+             missing, must be a whole number\n\
+             hint: Spend at which new paid calls are refused, in cents"
         ]
     );
     assert!(told("[]")[0].contains("the document is an array, must be an object"));

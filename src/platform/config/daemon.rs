@@ -74,7 +74,8 @@ pub struct Limits {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct RawJournals {
-    /// Bytes after which a segment is sealed and the next one begun. Takes effect at the next start.
+    /// Bytes after which a segment is sealed and the next one begun. Takes effect at the next
+    /// start.
     #[schemars(range(min = 65_536, max = 1_099_511_627_776_u64))]
     segment_bytes: u64,
     /// Hours after which a segment is sealed, however small. Takes effect at the next start.

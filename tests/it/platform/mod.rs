@@ -2,6 +2,9 @@
 
 mod auth;
 mod config_daemon;
+mod config_edit;
+mod config_reload;
+mod config_world;
 mod http;
 mod http_lab;
 mod http_slow;
