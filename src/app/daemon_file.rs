@@ -10,7 +10,7 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::seams::files::Files;
+use crate::seams::files::{Access, Files, read_whole};
 
 /// Contents of the file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct DaemonFile {
     pub token: String,
 }
 
+/// Bytes of the file at most: it holds five short values.
+const MAX_BYTES: u64 = 64 * 1024;
+
 /// Where the file is.
 pub fn path(home: &Path) -> PathBuf {
     home.join(".echopilot").join("daemon.json")
@@ -39,14 +42,17 @@ impl DaemonFile {
         let body = serde_json::to_vec(self)?;
         remove(files, home);
         files
-            .write_new(&path, &body, 0o600)
+            .write_new(&path, &body, Access::PRIVATE)
             .with_context(|| format!("cannot write `{}`", path.display()))
     }
 
     /// Reads the file; `None` when there is none.
     pub fn read(files: &dyn Files, home: &Path) -> anyhow::Result<Option<Self>> {
         let path = path(home);
-        match files.read(&path) {
+        match files
+            .open_read(&path)
+            .and_then(|mut file| read_whole(&mut *file, MAX_BYTES))
+        {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
                 .with_context(|| format!("cannot read `{}`", path.display())),

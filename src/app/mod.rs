@@ -1,1 +1,10 @@
-//! app
+//! Floor 5: puts a process together and runs it.
+
+pub mod assemble;
+pub mod daemon_file;
+pub mod local;
+pub mod serve;
+pub mod settings;
+
+mod first_start;
+mod rules;

@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use crate::base::secret::Secret;
-use crate::seams::files::Files;
+use crate::seams::files::{Files, read_whole};
 
 /// Shortest key that may come from the environment or a credential, in characters: 128 bits as hex.
 const SHORTEST_KEY: usize = 16;
 
+/// Bytes of a credential at most: more than any key, less than a wrong file.
+const MAX_KEY_BYTES: u64 = 4096;
+
 /// A key given from outside.
-#[derive(Debug)]
 pub struct GivenKey {
     /// The name that histories show, such as `env:dash`.
     pub name: &'static str,
@@ -18,7 +20,7 @@ pub struct GivenKey {
 }
 
 /// Keys given from outside, by role.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct GivenKeys {
     /// For role dash.
     pub dash: Option<GivenKey>,
@@ -29,7 +31,9 @@ pub struct GivenKeys {
 /// Reads one variable of the environment; empty counts as absent.
 #[expect(clippy::disallowed_methods, reason = "this is where settings come in")]
 fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+    std::env::var(name)
+        .ok()
+        .filter(|value| !value.trim().is_empty())
 }
 
 impl GivenKeys {
@@ -47,7 +51,12 @@ impl GivenKeys {
         };
         Ok(Self {
             dash: one("dash_key", "credential:dash", "DASHBOARD_KEY", "env:dash")?,
-            admin: one("admin_token", "credential:admin", "ADMIN_TOKEN", "env:admin")?,
+            admin: one(
+                "admin_token",
+                "credential:admin",
+                "ADMIN_TOKEN",
+                "env:admin",
+            )?,
         })
     }
 }
@@ -57,21 +66,27 @@ fn credential(
     folder: Option<&Path>,
     name: &str,
 ) -> anyhow::Result<Option<Secret>> {
-    let Some(path) = folder.map(|folder| folder.join(name)) else { return Ok(None) };
-    match files.read(&path) {
+    let Some(path) = folder.map(|folder| folder.join(name)) else {
+        return Ok(None);
+    };
+    match files
+        .open_read(&path)
+        .and_then(|mut file| read_whole(&mut *file, MAX_KEY_BYTES))
+    {
         Ok(bytes) => {
             let text = String::from_utf8(bytes)
                 .map_err(|_| anyhow::anyhow!("the credential `{name}` is not UTF-8 text"))?;
             Ok(Some(Secret::new(text.trim().to_owned())))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(anyhow::Error::new(error)
-            .context(format!("cannot read the credential `{name}`"))),
+        Err(error) => {
+            Err(anyhow::Error::new(error).context(format!("cannot read the credential `{name}`")))
+        }
     }
 }
 
 fn accept(name: &'static str, secret: Secret, source: &str) -> anyhow::Result<GivenKey> {
-    let found = secret.expose().chars().count();
+    let found = secret.reveal().chars().count();
     anyhow::ensure!(
         found >= SHORTEST_KEY,
         "the key in `{source}` has {found} characters, at least {SHORTEST_KEY} are needed\n\

@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::config::{Config, ConfigKind, ConfigStore, Live};
+use super::auth::{Gate, KeySpec};
+use super::config::{Config, ConfigKind, ConfigStore, DaemonRules, Live};
+use super::health::Health;
 use super::http::Routes;
+use super::lifecycle::Tasks;
 use crate::seams::clock::Clock;
-use crate::storage::engine::{Engine, StorageError, StreamOptions};
+use crate::storage::engine::{Engine, StorageError};
 
 /// A capability as the list of all knows it.
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +55,16 @@ pub struct Wiring {
     pub clock: Arc<dyn Clock>,
     /// Live configuration.
     pub configs: ConfigStore,
-    /// With which options a journal is opened.
-    pub journals: fn(&str) -> StreamOptions,
+    /// The daemon's own rules.
+    pub daemon: Live<DaemonRules>,
+    /// Who may call.
+    pub gate: Arc<Gate>,
+    /// Keys that come from outside the home folder; they stay, whatever `keys.json` says.
+    pub fixed_keys: Arc<[KeySpec]>,
+    /// How every part is.
+    pub health: Arc<Health>,
+    /// Everything that runs.
+    pub tasks: Tasks,
 }
 
 impl Wiring {
@@ -64,6 +75,7 @@ impl Wiring {
 
     /// Makes a journal ready, with the durability and the segments that `echopilot.json` asks for.
     pub fn journal(&self, stream: &'static str) -> Result<(), StorageError> {
-        self.engine.open(stream, (self.journals)(stream))
+        self.engine
+            .open(stream, self.daemon.get().rules.stream_options(stream))
     }
 }

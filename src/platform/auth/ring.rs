@@ -35,6 +35,13 @@ pub struct KeySpec {
     pub ours: bool,
 }
 
+impl Debug for KeySpec {
+    /// Without the digest: it is of no use to a reader, and of some to a guesser.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key `{}` ({:?})", self.id, self.role)
+    }
+}
+
 impl KeySpec {
     /// A key of any spelling, such as one from the environment, known under `id`.
     pub fn fixed(id: &str, role: Role, token: &str) -> Self {
@@ -175,6 +182,12 @@ impl KeyRing {
             .last_used
             .store(now.timestamp_millis(), Ordering::Relaxed);
         Some(key)
+    }
+
+    /// Whether any key of `role` is good now.
+    pub fn has_role(&self, role: Role, now: DateTime<Utc>) -> bool {
+        self.keys()
+            .any(|key| key.spec.role == role && key.is_live(now))
     }
 
     fn keys(&self) -> impl Iterator<Item = &Key> {

@@ -172,7 +172,11 @@ impl Edge {
         rules: &InForce,
         pass: &mut Pass,
     ) -> Result<(), HttpError> {
-        let quota = &rules.keyless;
+        let quota = if client.is_loopback() {
+            &rules.loopback
+        } else {
+            &rules.keyless
+        };
         let most = rules.remembered_addresses;
         let own = self.shares.keyless.take(client, quota, pass.started, most);
         pass.note_share(quota, own);
@@ -195,7 +199,7 @@ impl Edge {
         } else {
             format!(
                 "your address has used its {} requests a minute without a key",
-                rules.keyless_per_minute
+                quota.count()
             )
         };
         Err(

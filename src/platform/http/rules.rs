@@ -38,6 +38,8 @@ pub struct HttpRules {
     pub trusted_proxies: Vec<Network>,
     /// Requests a minute of one address without a key.
     pub keyless_per_minute: u32,
+    /// Requests a minute of one address of this machine without a key.
+    pub loopback_per_minute: u32,
     /// Requests a minute of all addresses together without a key.
     pub keyless_total_per_minute: u32,
     /// Requests a minute of one key that has no limit of its own.
@@ -67,6 +69,7 @@ impl Default for HttpRules {
             ],
             trusted_proxies: Vec::new(),
             keyless_per_minute: 20,
+            loopback_per_minute: 20,
             keyless_total_per_minute: 200,
             // A key is trusted; the bound stops a loop gone wild, not a busy application.
             key_per_minute: 60_000_000,
@@ -81,6 +84,7 @@ impl Default for HttpRules {
 pub struct InForce {
     rules: HttpRules,
     pub(super) keyless: Quota,
+    pub(super) loopback: Quota,
     pub(super) keyless_total: Quota,
     pub(super) key: Quota,
     pub(super) failed: Quota,
@@ -90,6 +94,7 @@ impl InForce {
     fn new(rules: HttpRules) -> Self {
         Self {
             keyless: Quota::per_minute(rules.keyless_per_minute),
+            loopback: Quota::per_minute(rules.loopback_per_minute),
             keyless_total: Quota::per_minute(rules.keyless_total_per_minute),
             key: Quota::per_minute(rules.key_per_minute),
             failed: Quota::per_minute(rules.failed_auth_per_minute),

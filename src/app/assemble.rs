@@ -1,0 +1,230 @@
+//! Puts a process together: storage, configuration, capabilities, one route table. Binds nothing and
+//! starts nothing; `serve` does that, and the command line uses the same parts without a socket.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::rules::http_rules;
+use super::settings::GivenKeys;
+use crate::capabilities::ALL;
+use crate::platform::auth::{Gate, KeyRing, KeySpec};
+use crate::platform::config::{
+    ConfigKind, ConfigStore, DaemonConfig, DaemonRules, Live, kind, read,
+};
+use crate::platform::health::{Health, State};
+use crate::platform::http::{LiveRules, Role, Server, ServerParts, Table};
+use crate::platform::lifecycle::Tasks;
+use crate::platform::telemetry::HttpMetrics;
+use crate::platform::wiring::{Capability, Wiring};
+use crate::seams::clock::Clock;
+use crate::seams::files::{Files, read_whole};
+use crate::storage::engine::Engine;
+use crate::storage::files::{FilesEngine, FilesSettings, OpenError};
+
+/// The parts of a running process.
+#[derive(Debug)]
+pub struct App {
+    /// Where everything is.
+    pub home: PathBuf,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Storage.
+    pub engine: Arc<dyn Engine>,
+    /// Live configuration.
+    pub configs: ConfigStore,
+    /// The daemon's own rules.
+    pub daemon: Live<DaemonRules>,
+    /// Who may call.
+    pub gate: Arc<Gate>,
+    /// How every part is.
+    pub health: Arc<Health>,
+    /// Everything that runs.
+    pub tasks: Tasks,
+    /// The server, not yet listening.
+    pub server: Server,
+    capabilities: Vec<(&'static str, Arc<dyn Capability>)>,
+}
+
+/// Every configuration file there is.
+pub fn config_kinds() -> Vec<ConfigKind> {
+    let own = [kind::<DaemonConfig>()];
+    own.into_iter()
+        .chain(ALL.iter().map(|one| one.config))
+        .collect()
+}
+
+/// Takes the home folder and opens storage in it.
+pub fn open_storage(
+    home: &Path,
+    files: &Arc<dyn Files>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Engine>, OpenError> {
+    let mut settings = FilesSettings::new(home);
+    if let Some(rules) = first_look(home, &**files) {
+        settings.reserve_bytes = rules.reserve_bytes;
+    }
+    FilesEngine::open(settings, Arc::clone(files), Arc::clone(clock))
+        .map(|engine| Arc::new(engine) as Arc<dyn Engine>)
+}
+
+/// The daemon's settings as they are on disk, before there is a store that would keep them: storage
+/// itself is made with some of them. A bad file means the defaults, and the store says so later.
+fn first_look(home: &Path, files: &dyn Files) -> Option<DaemonRules> {
+    const MOST: u64 = 1 << 20;
+    let path = home.join("configs").join("echopilot.json");
+    let text = files
+        .open_read(&path)
+        .and_then(|mut file| read_whole(&mut *file, MOST))
+        .ok()?;
+    read::<DaemonConfig>("echopilot.json", &text).ok()
+}
+
+/// Puts everything together on `engine`. `local` is the key of the command line, if there is one.
+pub fn assemble(
+    home: &Path,
+    engine: Arc<dyn Engine>,
+    clock: Arc<dyn Clock>,
+    given: &GivenKeys,
+    local: Option<KeySpec>,
+) -> anyhow::Result<App> {
+    let configs = ConfigStore::new(Arc::clone(&engine), Arc::clone(&clock))?;
+    let daemon = configs.register::<DaemonConfig>()?;
+    let rules = LiveRules::new(http_rules(&daemon.get().rules));
+    let followed = rules.clone();
+    configs.on_accept::<DaemonConfig>(Arc::new(move |accepted| {
+        followed.set(http_rules(&accepted.rules));
+    }))?;
+    let fixed: Arc<[KeySpec]> = fixed_keys(given, local).into();
+    let wiring = Wiring {
+        engine: Arc::clone(&engine),
+        clock: Arc::clone(&clock),
+        configs: configs.clone(),
+        daemon: daemon.clone(),
+        gate: Arc::new(Gate::new(KeyRing::new(fixed.to_vec()))),
+        fixed_keys: fixed,
+        health: Arc::new(Health::default()),
+        tasks: Tasks::new(),
+    };
+    let mut capabilities = Vec::with_capacity(ALL.len());
+    for descriptor in ALL {
+        let built = (descriptor.build)(&wiring)
+            .with_context(|| format!("cannot start `{}`", descriptor.name))?;
+        capabilities.push((descriptor.name, built));
+    }
+    watch_health(&wiring, &capabilities);
+    let server = build_server(&wiring, rules, &capabilities)?;
+    let Wiring {
+        gate,
+        health,
+        tasks,
+        ..
+    } = wiring;
+    let home = home.to_owned();
+    Ok(App {
+        home,
+        clock,
+        engine,
+        configs,
+        daemon,
+        gate,
+        health,
+        tasks,
+        server,
+        capabilities,
+    })
+}
+
+fn fixed_keys(given: &GivenKeys, local: Option<KeySpec>) -> Vec<KeySpec> {
+    let spec =
+        |key: &super::settings::GivenKey, role| KeySpec::fixed(key.name, role, key.secret.reveal());
+    let dash = given.dash.iter().map(|key| spec(key, Role::Dash));
+    let admin = given.admin.iter().map(|key| spec(key, Role::Admin));
+    dash.chain(admin).chain(local).collect()
+}
+
+fn watch_health(wiring: &Wiring, capabilities: &[(&'static str, Arc<dyn Capability>)]) {
+    let engine = Arc::clone(&wiring.engine);
+    wiring
+        .health
+        .add("storage", move || storage_state(&*engine));
+    let configs = wiring.configs.clone();
+    wiring
+        .health
+        .add("configs", move || configs_state(&configs));
+    for (name, capability) in capabilities {
+        let capability = Arc::clone(capability);
+        wiring.health.add(name, move || match capability.trouble() {
+            Some(trouble) => State::Degraded(trouble),
+            None => State::Ok,
+        });
+    }
+}
+
+fn storage_state(engine: &dyn Engine) -> State {
+    let refusing = engine.streams().into_iter().find_map(|stream| {
+        let code = engine.health(&stream)?.refusing?;
+        Some(format!("{code}: `{stream}` takes no lines"))
+    });
+    refusing.map_or(State::Ok, State::Failed)
+}
+
+fn configs_state(configs: &ConfigStore) -> State {
+    let bad = configs.status().into_iter().find_map(|status| {
+        let degraded = status.degraded?;
+        let first = degraded
+            .problems
+            .iter()
+            .next()
+            .map(|one| one.message.clone());
+        Some(format!(
+            "`{}` on disk is not in force, running on revision {}: {}",
+            status.file,
+            status.revision,
+            first.unwrap_or_default()
+        ))
+    });
+    bad.map_or(State::Ok, State::Degraded)
+}
+
+fn build_server(
+    wiring: &Wiring,
+    rules: LiveRules,
+    capabilities: &[(&'static str, Arc<dyn Capability>)],
+) -> anyhow::Result<Server> {
+    let rows: Vec<_> = capabilities
+        .iter()
+        .flat_map(|(_, one)| Arc::clone(one).routes())
+        .collect();
+    let table = Arc::new(Table::new(rows)?);
+    let metrics = Arc::new(HttpMetrics::new(table.rows().len()));
+    let parts = ServerParts {
+        gate: Arc::clone(&wiring.gate),
+        rules,
+        clock: Arc::clone(&wiring.clock),
+        tasks: wiring.tasks.clone(),
+    };
+    Ok(Server::new(table, metrics, parts))
+}
+
+impl App {
+    /// Starts the work of the capabilities beside the requests.
+    pub fn start_background(&self) {
+        for (_, capability) in &self.capabilities {
+            let stop = self.tasks.soft().clone();
+            for (name, work) in Arc::clone(capability).background(stop) {
+                self.tasks.spawn(name, work);
+            }
+        }
+    }
+
+    /// Saves what makes the next start quick, writes what is left, and lets go of the home.
+    pub fn close(&self) {
+        for (_, capability) in &self.capabilities {
+            capability.close();
+        }
+        self.configs.close();
+        self.engine.close();
+    }
+}

@@ -1,0 +1,121 @@
+//! `echopilot serve`: from the lock on the folder to the last sync.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+
+use super::assemble::{self, App};
+use super::daemon_file::{self, DaemonFile};
+use super::first_start;
+use super::settings::GivenKeys;
+use crate::platform::auth::{KeySpec, KeyText};
+use crate::platform::http::Role;
+use crate::platform::lifecycle::{self, Tasks};
+use crate::seams::clock::{Clock, SystemClock};
+use crate::seams::files::{Files, RealFiles};
+use crate::seams::ids::SystemIds;
+
+/// What `serve` is told.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// Folder with `configs/`, `logs/` and `backups/`.
+    pub home: PathBuf,
+    /// Address to listen on instead of the configured one.
+    pub listen: Option<SocketAddr>,
+}
+
+/// How long requests in work may take to end after the stop (rule H6 of the reliability notes).
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Runs the daemon until it is told to stop. `say` receives what people should read.
+pub fn serve(options: &ServeOptions, say: &mut dyn Write) -> anyhow::Result<()> {
+    let files: Arc<dyn Files> = Arc::new(RealFiles);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let given = GivenKeys::read(&*files)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let engine = assemble::open_storage(&options.home, &files, &clock)?;
+    let outcome = runtime.block_on(async {
+        let local = KeyText::draw(Role::Admin, &SystemIds)?;
+        let spec = KeySpec::fixed("local", Role::Admin, local.text.reveal());
+        let home = &options.home;
+        let app = assemble::assemble(home, engine, clock, &given, Some(spec))?;
+        let served = run(&app, options, &*files, local.text.reveal(), say).await;
+        daemon_file::remove(&*files, home);
+        app.close();
+        served
+    });
+    drop(runtime);
+    outcome
+}
+
+async fn run(
+    app: &App,
+    options: &ServeOptions,
+    files: &dyn Files,
+    token: &str,
+    say: &mut dyn Write,
+) -> anyhow::Result<()> {
+    lifecycle::obey_signals(&app.tasks).context("cannot take signals")?;
+    let (listener, address) = bind(app, options).await?;
+    let first = first_start::make_key_if_none(app).await?;
+    let file = DaemonFile {
+        pid: std::process::id(),
+        address,
+        started_at: app.clock.now(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        token: token.to_owned(),
+    };
+    file.write(files, &options.home)?;
+    app.start_background();
+    app.health.set_ready();
+    lifecycle::notify_ready(&format!("serving http://{address}"));
+    greet(say, &options.home, address, first.as_deref());
+    app.server.serve(listener).await;
+    app.health.set_stopping();
+    lifecycle::notify_stopping();
+    stop(&app.tasks, &*app.clock).await;
+    Ok(())
+}
+
+async fn bind(app: &App, options: &ServeOptions) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let wanted = options
+        .listen
+        .unwrap_or_else(|| app.daemon.get().rules.listen);
+    let listener = TcpListener::bind(wanted).await.with_context(|| {
+        format!(
+            "cannot listen on {wanted}\nhint: another program may use the port; choose one with \
+             `--listen 127.0.0.1:0` or `listen` in `configs/echopilot.json`"
+        )
+    })?;
+    let address = listener.local_addr().context("cannot tell the port")?;
+    if !address.ip().is_loopback() {
+        tracing::warn!(
+            %address,
+            "listening beyond this machine without TLS: put a proxy with TLS in front"
+        );
+    }
+    Ok((listener, address))
+}
+
+async fn stop(tasks: &Tasks, clock: &dyn Clock) {
+    if !tasks.stop(clock, DRAIN).await {
+        tracing::warn!("some requests were still in work when patience ended");
+    }
+}
+
+/// A closed standard output must not end the daemon: what cannot be said is not said.
+fn greet(say: &mut dyn Write, home: &Path, address: SocketAddr, first: Option<&str>) {
+    let text = match first {
+        Some(key) => first_start::instructions(home, address, key),
+        None => first_start::greeting(home, address),
+    };
+    let _unsaid = say.write_all(text.as_bytes()).and_then(|()| say.flush());
+}
