@@ -4,7 +4,12 @@ use std::fmt::{self, Debug};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
+
+use super::http::{Answer, Body, Finished, HotAnswer, Route, Routes, Scope};
+use crate::seams::clock::Clock;
 
 /// What a part says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -17,6 +22,9 @@ pub enum State {
     /// It does not work: requests should go elsewhere.
     Failed(String),
 }
+
+/// One part and what it says.
+pub type Check = (&'static str, State);
 
 type Probe = Box<dyn Fn() -> State + Send + Sync>;
 
@@ -52,7 +60,7 @@ impl Health {
     }
 
     /// What each part says now; the daemon itself comes first.
-    pub fn checks(&self) -> Vec<(&'static str, State)> {
+    pub fn checks(&self) -> Vec<Check> {
         let parts = self
             .parts
             .lock()
@@ -68,4 +76,106 @@ impl Health {
         let rest = parts.into_iter().map(|(name, probe)| (name, probe()));
         std::iter::once(("daemon", own)).chain(rest).collect()
     }
+}
+
+/// The rows that tell how the daemon is. The probes are exempt from limits: whoever watches us must
+/// not be turned away for watching.
+pub fn routes(health: &Arc<Health>, clock: &Arc<dyn Clock>) -> Routes {
+    let exempt = |mut row: Route| {
+        row.limited = false;
+        row
+    };
+    let live =
+        Route::get("/livez", Scope::Public, "200 while the process turns").hot(Arc::new(|_call| {
+            HotAnswer::Now(Ok(text("ok\n".to_owned(), StatusCode::OK)))
+        }));
+    let own = Arc::clone(health);
+    let ready = Route::get(
+        "/readyz",
+        Scope::Public,
+        "200 when requests should come here",
+    )
+    .query("verbose=1")
+    .hot(Arc::new(move |call| {
+        HotAnswer::Now(Ok(ready(&own.checks(), call.parts.uri.query())))
+    }));
+    let (own, clock) = (Arc::clone(health), Arc::clone(clock));
+    let all =
+        Route::get("/health", Scope::Public, "how each part is").hot(Arc::new(move |_call| {
+            HotAnswer::Now(Ok(summary(&own.checks(), &*clock)))
+        }));
+    vec![exempt(live), exempt(ready), exempt(all)]
+}
+
+fn failed(checks: &[Check]) -> bool {
+    checks
+        .iter()
+        .any(|(_, state)| matches!(state, State::Failed(_)))
+}
+
+/// `ok`, or with `verbose` a line for each part.
+fn ready(checks: &[Check], query: Option<&str>) -> Answer {
+    let (status, word) = if failed(checks) {
+        (StatusCode::SERVICE_UNAVAILABLE, "failed")
+    } else {
+        (StatusCode::OK, "ok")
+    };
+    let verbose = query.is_some_and(|query| query.split('&').any(|one| one.starts_with("verbose")));
+    let mut body = String::new();
+    for (name, state) in checks {
+        let line = match state {
+            State::Ok => format!("[+] {name} ok\n"),
+            State::Degraded(reason) => format!("[!] {name} degraded: {reason}\n"),
+            State::Failed(reason) => format!("[-] {name} failed: {reason}\n"),
+        };
+        if verbose || matches!(state, State::Failed(_)) {
+            body.push_str(&line);
+        }
+    }
+    body.push_str(word);
+    body.push('\n');
+    let mut answer = text(body, status);
+    if status != StatusCode::OK {
+        answer
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    answer
+}
+
+/// `{"ok":…,"status":…,"checks":{…}}`; a degraded daemon still answers 200.
+fn summary(checks: &[Check], clock: &dyn Clock) -> Answer {
+    let degraded = checks
+        .iter()
+        .any(|(_, state)| matches!(state, State::Degraded(_)));
+    let (status, word) = match (failed(checks), degraded) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "failed"),
+        (false, true) => (StatusCode::OK, "degraded"),
+        (false, false) => (StatusCode::OK, "ok"),
+    };
+    let parts: serde_json::Map<_, _> = checks
+        .iter()
+        .map(|(name, state)| ((*name).to_owned(), serde_json::json!(state)))
+        .collect();
+    let body = serde_json::json!({
+        "ok": status == StatusCode::OK,
+        "status": word,
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_secs": clock.uptime().as_secs(),
+        "checks": parts,
+    });
+    let mut answer = text(body.to_string(), status);
+    let json = HeaderValue::from_static("application/json");
+    answer.headers_mut().insert(CONTENT_TYPE, json);
+    answer
+}
+
+fn text(body: String, status: StatusCode) -> Answer {
+    let mut answer = Answer::new(Body::from(body));
+    *answer.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    answer.headers_mut().insert(CONTENT_TYPE, plain);
+    // A probe's answer is whole as it is: the edge must not turn a 503 into a problem document.
+    answer.extensions_mut().insert(Finished);
+    answer
 }

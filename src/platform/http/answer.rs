@@ -14,6 +14,10 @@ pub type Body = axum::body::Body;
 /// An answer as the wire sees it.
 pub type Answer = http::Response<Body>;
 
+/// Marks an answer that is an error in a form of its own, to be left as it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Finished;
+
 /// `value` as JSON bytes. Our own types always serialise.
 pub fn json_bytes(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value)

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::{Answer, Body, HttpError};
+use super::{Answer, Body, Finished, HttpError};
 use crate::base::hex;
 use crate::platform::limits::{Quota, Verdict};
 
@@ -119,7 +119,9 @@ fn is_foreign_error(answer: &Answer) -> bool {
         let kind = answer.headers().get(header::CONTENT_TYPE);
         kind.is_some_and(|kind| memchr::memmem::find(kind.as_bytes(), b"json").is_some())
     };
-    (status.is_client_error() || status.is_server_error()) && !json()
+    (status.is_client_error() || status.is_server_error())
+        && !json()
+        && answer.extensions().get::<Finished>().is_none()
 }
 
 fn of_status(status: StatusCode) -> HttpError {

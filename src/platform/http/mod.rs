@@ -3,6 +3,7 @@
 mod answer;
 mod bound;
 mod call;
+mod describe;
 mod edge;
 mod error;
 mod extract;
@@ -16,8 +17,9 @@ mod server;
 mod stream;
 mod table;
 
-pub use answer::{Answer, Body, Reply, json_bytes};
+pub use answer::{Answer, Body, Finished, Reply, json_bytes};
 pub use call::{Call, Caller, Role, Scope};
+pub use describe::{Descriptions, example, index, openapi};
 pub use error::HttpError;
 pub use extract::{BasedOn, JsonBody, QueryParams};
 pub use route::{HotAnswer, HotCall, HotHandler, Route, Routes};

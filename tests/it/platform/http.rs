@@ -1,5 +1,7 @@
 //! Rules H1 to H5, H11, H14 and H18 of the reliability notes, on a real socket.
 
+use echopilot::platform::health::State;
+
 use super::http_lab::{ADMIN, DASH, Lab, READER};
 
 #[tokio::test]
@@ -98,4 +100,83 @@ async fn h18_errors_have_one_form() {
             "{body}"
         );
     }
+}
+
+#[tokio::test]
+async fn h06_health_is_told_in_four_ways() {
+    let lab = Lab::start(|rules| rules.keyless_per_minute = 1).await;
+    assert_eq!(lab.get("/livez", "").await.body, "ok\n");
+    let starting = lab.get("/readyz", "").await;
+    assert_eq!(starting.status, 503);
+    assert_eq!(starting.body, "[-] daemon failed: starting\nfailed\n");
+    lab.health.set_ready();
+    lab.health.add("storage", || {
+        State::Degraded("the disk is nearly full".to_owned())
+    });
+    assert_eq!(lab.get("/readyz", "").await.body, "ok\n");
+    let verbose = lab.get("/readyz?verbose", "").await;
+    let lines = "[+] daemon ok\n[!] storage degraded: the disk is nearly full\nok\n";
+    assert_eq!((verbose.status, verbose.body.as_str()), (200, lines));
+    let health = lab.get("/health", "").await;
+    assert_eq!(
+        (health.status, &health.json()["status"]),
+        (200, &"degraded".into())
+    );
+    lab.health.set_stopping();
+    assert_eq!(lab.get("/readyz", "").await.status, 503);
+    assert_eq!(lab.get("/livez", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_served_is_what_is_described() {
+    let lab = Lab::start(|_| {}).await;
+    let index = lab.get("/api", "").await.json();
+    let openapi = lab.get("/openapi.json", "").await;
+    assert_eq!(openapi.body, lab.get("/public/openapi.json", "").await.body);
+    let openapi = openapi.json();
+    assert_eq!(openapi["openapi"], "3.1.0");
+    let listed = index["routes"].as_array().unwrap();
+    assert_eq!(listed.len(), lab.table.rows().len());
+    for row in lab.table.rows() {
+        let operation = &openapi["paths"][row.path][row.method.as_str().to_lowercase()];
+        assert_eq!(operation["summary"], row.about, "{row:?}");
+        assert_eq!(operation["x-scope"], row.scope.name(), "{row:?}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_count_what_was_answered() {
+    let lab = Lab::start(|_| {}).await;
+    for target in ["/hot", "/hot", "/nothing"] {
+        lab.get(target, READER).await;
+    }
+    let page = lab.get("/metrics", READER).await;
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    let hot = r#"echopilot_http_requests_total{method="GET",route="/hot",class="2xx"} 2"#;
+    let lost = r#"echopilot_http_requests_total{method="other",route="unmatched",class="4xx"} 1"#;
+    for line in [hot, lost, "echopilot_http_connections 1"] {
+        assert!(
+            page.body.lines().any(|known| known == line),
+            "{line}\n{}",
+            page.body
+        );
+    }
+    assert!(
+        page.body.contains("process_resident_memory_bytes "),
+        "{}",
+        page.body
+    );
+    let open = format!(
+        "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Dash-Key: {READER}\r\n\
+         Accept: application/openmetrics-text;version=1.0.0\r\n\r\n"
+    );
+    let open = lab.raw(open.as_bytes()).await;
+    assert!(open.body.ends_with("# EOF\n"), "{}", open.body);
+    assert!(
+        open.body
+            .contains("# TYPE echopilot_http_requests counter\n")
+    );
 }

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use axum::routing;
 use echopilot::platform::auth::{Gate, KeyRing, KeySpec};
+use echopilot::platform::health::{self, Health};
 use echopilot::platform::http::{
-    Answer, Body, Call, HotAnswer, HttpRules, LiveRules, Reply, Role, Route, Routes, Scope, Server,
-    ServerParts, Table,
+    Answer, Body, Call, Descriptions, HotAnswer, HttpRules, LiveRules, Reply, Role, Route, Routes,
+    Scope, Server, ServerParts, Table,
 };
 use echopilot::platform::lifecycle::Tasks;
-use echopilot::platform::telemetry::HttpMetrics;
+use echopilot::platform::telemetry::{HttpMetrics, Metrics};
 use echopilot::seams::clock::{Clock, SystemClock};
+use echopilot::seams::files::RealFiles;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -33,6 +35,8 @@ pub struct Lab {
     pub rules: LiveRules,
     pub gate: Arc<Gate>,
     pub tasks: Tasks,
+    pub health: Arc<Health>,
+    pub table: Arc<Table>,
     pub metrics: Arc<HttpMetrics>,
 }
 
@@ -86,8 +90,17 @@ impl Lab {
             KeySpec::fixed("lab:dash", Role::Dash, DASH),
             KeySpec::fixed("lab:admin", Role::Admin, ADMIN),
         ])));
-        let table = Arc::new(Table::new(routes()).unwrap());
+        let health = Arc::new(Health::default());
+        let page = Metrics::new(Arc::new(RealFiles), Arc::clone(&clock));
+        let descriptions = Descriptions::default();
+        let mut rows = routes();
+        rows.extend(health::routes(&health, &clock));
+        rows.extend(page.routes());
+        rows.extend(descriptions.routes());
+        let table = Arc::new(Table::new(rows).unwrap());
         let metrics = Arc::new(HttpMetrics::new(table.rows().len()));
+        descriptions.complete(&table);
+        page.complete(&table, &metrics);
         let tasks = Tasks::new();
         let parts = ServerParts {
             gate: Arc::clone(&gate),
@@ -95,7 +108,7 @@ impl Lab {
             clock,
             tasks: tasks.clone(),
         };
-        let server = Server::new(table, Arc::clone(&metrics), parts);
+        let server = Server::new(Arc::clone(&table), Arc::clone(&metrics), parts);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let running = server.clone();
@@ -106,6 +119,8 @@ impl Lab {
             rules,
             gate,
             tasks,
+            health,
+            table,
             metrics,
         }
     }
