@@ -132,6 +132,15 @@ impl<'t> Walk<'_, 't> {
     /// One of several shapes must fit. If none does, the complaints are those of the shape that was
     /// most likely meant: the only one of the value's type, or the one with the fewest misfits.
     fn check_any(&mut self, node: Node<'t>, shape: &Shape, problems: &mut Problems) {
+        // A shape of the value's type without further demands fits, and needs no trial.
+        let plainly = |id: &Id| {
+            self.shapes
+                .get(*id)
+                .is_some_and(|one| one.is_only(type_of(node)))
+        };
+        if shape.any_of.iter().any(plainly) {
+            return;
+        }
         let mut best: Option<(bool, Problems)> = None;
         let mut words = Vec::new();
         for id in &shape.any_of {

@@ -205,6 +205,17 @@ impl Shape {
         }
     }
 
+    /// Whether every value of `type_bit` fits: nothing but a type is asked for.
+    pub(super) fn is_only(&self, type_bit: u8) -> bool {
+        let unbounded = |span: Span| span.least.is_none() && span.most.is_none();
+        self.types & type_bit != 0
+            && type_bit & (NULL | BOOLEAN | STRING) != 0
+            && self.choices.is_none()
+            && unbounded(self.length)
+            && self.any_of.is_empty()
+            && self.all_of.is_empty()
+    }
+
     fn bounds(&mut self, members: &Map<String, Json>) {
         let bound = |keyword: &str, exclusive: bool| {
             let number = members.get(keyword)?;

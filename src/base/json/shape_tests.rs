@@ -68,7 +68,8 @@ fn a_fitting_document_has_no_problems() {
     for text in [
         r#"{ "cap_cents_per_day": 0 }"#,
         r#"{ "$schema": "x", "cap_cents_per_day": 4294967295, "warn_percent": 100,
-            "mode": "observe", "limits": { "$comment": 1, "a": { "per_minute": 18446744073709551615, "$w": [] } },
+            "mode": "observe", "limits": {
+            "$comment": 1, "a": { "per_minute": 18446744073709551615, "$w": [] } },
             "ratio": 1, "names": [], "tag": "äöü", "value": { "per_minute": 1 } }"#,
         r#"{ "cap_cents_per_day": 1, "mode": null, "ratio": null, "value": "text" }"#,
     ] {
