@@ -1,5 +1,5 @@
-//! How fast events come in, without HTTP: batches of 100 lines are parsed, checked, claimed by their
-//! ids, written, synced, counted and answered; 64 batches are in work at a time.
+//! How fast events come in, without HTTP: batches of 100 lines are parsed, checked, claimed by
+//! their ids, written, synced, counted and answered; 64 batches are in work at a time.
 //!
 //! `taskset -c 0 cargo bench --bench ingest [-- BATCHES]` for one core. Beside it, on the same
 //! bodies: a typed parse by `serde_json`, and the parse with all checks and no storage.

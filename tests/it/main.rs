@@ -15,6 +15,7 @@
 )]
 #![expect(clippy::string_slice, reason = "a panic in a test is a failed test")]
 
+mod capabilities;
 mod platform;
 mod storage;
 mod systemd;

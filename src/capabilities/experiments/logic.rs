@@ -50,16 +50,15 @@ pub enum Refusal {
     },
     /// Not an event name.
     #[error(
-        "`event` is `{event}`, must be 1..={MAX_EVENT_BYTES} letters, digits or `_.:-` and begin with a letter or digit"
+        "`event` is `{event}`, must be 1..={MAX_EVENT_BYTES} letters, digits or `_.:-` and begin \
+         with a letter or digit"
     )]
     BadEvent {
         /// What was found.
         event: String,
     },
     /// One name too many.
-    #[error(
-        "event `{event}` would be one more than the {MAX_EVENT_NAMES} different names that are counted"
-    )]
+    #[error("`{event}` is one more than the {MAX_EVENT_NAMES} event names that are counted")]
     TooManyEvents {
         /// The new name.
         event: String,

@@ -1,0 +1,4 @@
+//! Capabilities, by what a caller sees of them.
+
+mod experiments;
+mod gate;
