@@ -1,5 +1,6 @@
-//! Puts a process together: storage, configuration, capabilities, one route table. Binds nothing and
-//! starts nothing; `serve` does that, and the command line uses the same parts without a socket.
+//! Puts a process together: storage, configuration, capabilities, one route table. Binds nothing
+//! and starts nothing; `serve` does that, and the command line uses the same parts without a
+//! socket.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -72,6 +73,7 @@ pub fn open_storage(
 /// The daemon's settings as they are on disk, before there is a store that would keep them: storage
 /// itself is made with some of them. A bad file means the defaults, and the store says so later.
 fn first_look(home: &Path, files: &dyn Files) -> Option<DaemonRules> {
+    /// Bytes of settings that are looked at: far more than a person writes.
     const MOST: u64 = 1 << 20;
     let path = home.join("configs").join("echopilot.json");
     let text = files

@@ -1,4 +1,5 @@
-//! The first start: a key is made where there is none, and shown once with everything to paste next.
+//! The first start: a key is made where there is none, and shown once with everything to paste
+//! next.
 
 use std::fmt::Write;
 use std::net::SocketAddr;

@@ -36,6 +36,11 @@ fn variable(name: &str) -> Option<String> {
         .filter(|value| !value.trim().is_empty())
 }
 
+/// The key with which the command line speaks to a daemon elsewhere.
+pub fn client_key() -> Option<String> {
+    variable("ECHOPILOT_KEY")
+}
+
 impl GivenKeys {
     /// Credentials first, then the environment.
     pub fn read(files: &dyn Files) -> anyhow::Result<Self> {

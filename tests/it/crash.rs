@@ -13,7 +13,11 @@ const WRITERS: usize = 8;
 
 /// Kills in one run; `SLOW=1` makes it the release figure.
 fn kills() -> u32 {
-    if std::env::var_os("SLOW").is_some() { 1000 } else { 20 }
+    if std::env::var_os("SLOW").is_some() {
+        1000
+    } else {
+        20
+    }
 }
 
 /// What one writer was told, by id: the answer's body. An id without an answer may or may not be on
@@ -21,7 +25,9 @@ fn kills() -> u32 {
 type Ledger = Arc<Mutex<BTreeMap<String, Option<Vec<u8>>>>>;
 
 fn write_until(stop: &AtomicBool, address: &str, ledger: &Ledger, prefix: &str) -> usize {
-    let Ok(mut client) = Client::connect(address, Some(DASH)) else { return 0 };
+    let Ok(mut client) = Client::connect(address, Some(DASH)) else {
+        return 0;
+    };
     let mut told = 0;
     for number in 0.. {
         if stop.load(Ordering::Relaxed) {
@@ -32,7 +38,12 @@ fn write_until(stop: &AtomicBool, address: &str, ledger: &Ledger, prefix: &str) 
         let body = event(&id);
         match client.call("POST", "/api/exp/log", &[], body.as_bytes()) {
             Ok(answer) => {
-                assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+                assert_eq!(
+                    answer.status,
+                    200,
+                    "{}",
+                    String::from_utf8_lossy(&answer.body)
+                );
                 ledger.lock().unwrap().insert(id, Some(answer.body));
                 told += 1;
             }
@@ -90,12 +101,20 @@ fn a_thousand_kills_lose_nothing_and_double_nothing() {
         }
         daemon.kill();
         stop.store(true, Ordering::Relaxed);
-        let told: usize = writers.into_iter().map(|writer| writer.join().unwrap()).sum();
-        assert!(told >= goal.min(5), "round {round} acknowledged only {told}");
+        let told: usize = writers
+            .into_iter()
+            .map(|writer| writer.join().unwrap())
+            .sum();
+        assert!(
+            told >= goal.min(5),
+            "round {round} acknowledged only {told}"
+        );
     }
     let daemon = Daemon::start(home.path());
-    let doubled: BTreeSet<_> =
-        ids_on_disk(home.path()).into_iter().filter(|(_, times)| *times != 1).collect();
+    let doubled: BTreeSet<_> = ids_on_disk(home.path())
+        .into_iter()
+        .filter(|(_, times)| *times != 1)
+        .collect();
     assert!(doubled.is_empty(), "doubled: {doubled:?}");
     let on_disk = ids_on_disk(home.path());
     let ledger = ledger.lock().unwrap();
@@ -110,10 +129,10 @@ fn a_thousand_kills_lose_nothing_and_double_nothing() {
 fn acknowledged(ledger: &Ledger, round: u32) -> usize {
     let prefix = format!("{round}-");
     let ledger = ledger.lock().unwrap();
-    ledger.range(prefix.clone()..).take_while(|(id, _)| id.starts_with(&prefix)).fold(
-        0,
-        |sum, (_, told)| sum + usize::from(told.is_some()),
-    )
+    ledger
+        .range(prefix.clone()..)
+        .take_while(|(id, _)| id.starts_with(&prefix))
+        .fold(0, |sum, (_, told)| sum + usize::from(told.is_some()))
 }
 
 /// What a client does after a crash: the last calls again, with the same ids. Those that had been
@@ -123,12 +142,25 @@ fn resend(daemon: &Daemon, ledger: &Ledger) {
     let last: Vec<_> = {
         let ledger = ledger.lock().unwrap();
         let open = ledger.iter().filter(|(_, told)| told.is_none());
-        let told = ledger.iter().rev().filter(|(_, told)| told.is_some()).take(16);
-        open.chain(told).map(|(id, told)| (id.clone(), told.clone())).collect()
+        let told = ledger
+            .iter()
+            .rev()
+            .filter(|(_, told)| told.is_some())
+            .take(16);
+        open.chain(told)
+            .map(|(id, told)| (id.clone(), told.clone()))
+            .collect()
     };
     for (id, told) in last {
-        let answer = client.call("POST", "/api/exp/log", &[], event(&id).as_bytes()).unwrap();
-        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        let answer = client
+            .call("POST", "/api/exp/log", &[], event(&id).as_bytes())
+            .unwrap();
+        assert_eq!(
+            answer.status,
+            200,
+            "{}",
+            String::from_utf8_lossy(&answer.body)
+        );
         if let Some(told) = told {
             assert_eq!(answer.body, told, "another answer for `{id}`");
         }

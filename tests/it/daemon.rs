@@ -1,5 +1,6 @@
 //! The whole program in a home folder of its own, and a plain client for it.
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -70,7 +71,12 @@ impl Daemon {
                 break address;
             }
         };
-        Self { child, home: home.to_owned(), address, talk }
+        Self {
+            child,
+            home: home.to_owned(),
+            address,
+            talk,
+        }
     }
 
     /// Its home folder.
@@ -90,12 +96,16 @@ impl Daemon {
 
     /// GET with the dash key on a new connection.
     pub fn get(&self, path: &str) -> Answer {
-        self.client().call("GET", path, &[], b"").expect("an answer")
+        self.client()
+            .call("GET", path, &[], b"")
+            .expect("an answer")
     }
 
     /// POST of JSON with the dash key on a new connection.
     pub fn post(&self, path: &str, body: &str) -> Answer {
-        self.client().call("POST", path, &[], body.as_bytes()).expect("an answer")
+        self.client()
+            .call("POST", path, &[], body.as_bytes())
+            .expect("an answer")
     }
 
     /// SIGKILL, and waits for the end.
@@ -106,7 +116,10 @@ impl Daemon {
 
     /// SIGTERM, and waits for the end. Gives the exit code.
     pub fn stop(mut self) -> Option<i32> {
-        Command::new("kill").arg(self.pid().to_string()).status().expect("kill runs");
+        Command::new("kill")
+            .arg(self.pid().to_string())
+            .status()
+            .expect("kill runs");
         self.child.wait().expect("it ends").code()
     }
 }
@@ -153,7 +166,12 @@ impl Answer {
     /// Asserts the status, showing the body where it differs.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
+        assert_eq!(
+            self.status,
+            status,
+            "{}",
+            String::from_utf8_lossy(&self.body)
+        );
         self
     }
 }
@@ -164,7 +182,10 @@ impl Client {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream), key: key.map(str::to_owned) })
+        Ok(Self {
+            stream: BufReader::new(stream),
+            key: key.map(str::to_owned),
+        })
     }
 
     /// One call. JSON is the content type of bodies unless `headers` has another.
@@ -177,17 +198,19 @@ impl Client {
     ) -> std::io::Result<Answer> {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
         if let Some(key) = &self.key {
-            head.push_str(&format!("X-Dash-Key: {key}\r\n"));
+            write!(head, "X-Dash-Key: {key}\r\n").expect("a string takes it");
         }
-        let typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        let typed = headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
         if !body.is_empty() && !typed {
             head.push_str("Content-Type: application/json\r\n");
         }
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            write!(head, "{name}: {value}\r\n").expect("a string takes it");
         }
         if !body.is_empty() || method == "POST" {
-            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+            write!(head, "Content-Length: {}\r\n", body.len()).expect("a string takes it");
         }
         head.push_str("\r\n");
         let mut whole = head.into_bytes();
@@ -203,9 +226,19 @@ impl Client {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
         }
-        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
-        let mut answer = Answer { status, head, body: Vec::new() };
-        let length = answer.header("content-length").and_then(|length| length.parse().ok());
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok())
+            .unwrap_or(0);
+        let mut answer = Answer {
+            status,
+            head,
+            body: Vec::new(),
+        };
+        let length = answer
+            .header("content-length")
+            .and_then(|length| length.parse().ok());
         if !headless && status != 304 && status != 204 {
             answer.body = vec![0; length.unwrap_or(0)];
             self.stream.read_exact(&mut answer.body)?;

@@ -16,6 +16,9 @@
 #![expect(clippy::string_slice, reason = "a panic in a test is a failed test")]
 
 mod capabilities;
+mod cli;
+mod crash;
+mod daemon;
 mod platform;
 mod storage;
 mod systemd;

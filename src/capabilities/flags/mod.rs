@@ -1,9 +1,9 @@
 //! Flags: what is switched on, by hand, by API or by command line. Reads and edits
 //! `configs/flags.json`; sole writer of `logs/feature_flags.ndjson`.
 //!
-//! Reads are answered from an answer prepared per revision. Each change, whoever made it, becomes one
-//! history line with actor, before, after and revision. Bare values only, so far: definitions and
-//! targeting are refused at load, never guessed.
+//! Reads are answered from an answer prepared per revision. Each change, whoever made it, becomes
+//! one history line with actor, before, after and revision. Bare values only, so far: definitions
+//! and targeting are refused at load, never guessed.
 
 pub mod event;
 pub mod model;

@@ -97,8 +97,8 @@ impl Recorder {
         self.progress.borrow().refused.is_some()
     }
 
-    /// Writes what is due, unless a write is under way. Called again when that one has ended, and by
-    /// a timer after a refusal.
+    /// Writes what is due, unless a write is under way. Called again when that one has ended, and
+    /// by a timer after a refusal.
     pub(super) fn pump(self: &Arc<Self>) {
         let Some((lines, changes, at)) = self.next_lines() else {
             return;

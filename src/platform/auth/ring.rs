@@ -1,5 +1,5 @@
-//! The keys that are known, as digests. Unknown identity, wrong secret, expired, revoked and not yet
-//! valid all take the same path and give the same answer: none.
+//! The keys that are known, as digests. Unknown identity, wrong secret, expired, revoked and not
+//! yet valid all take the same path and give the same answer: none.
 
 use std::collections::HashMap;
 use std::fmt::{self, Debug};

@@ -1,5 +1,5 @@
-//! What the server allows: times, sizes, counts, names. Held in an `ArcSwap`, so a reload applies to
-//! the next request.
+//! What the server allows: times, sizes, counts, names. Held in an `ArcSwap`, so a reload applies
+//! to the next request.
 
 use std::net::IpAddr;
 use std::ops::Deref;

@@ -1,5 +1,5 @@
-//! The server: an accept loop of its own on hyper's HTTP/1 connections, with a bound on everything a
-//! client can make it hold (rules H1 to H3).
+//! The server: an accept loop of its own on hyper's HTTP/1 connections, with a bound on everything
+//! a client can make it hold (rules H1 to H3).
 
 use std::collections::HashMap;
 use std::convert::Infallible;

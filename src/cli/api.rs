@@ -1,0 +1,140 @@
+//! One way to ask: every verb is an API call, to the running daemon or, where none runs, to the
+//! same handlers in this process with the folder locked.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, IF_MATCH};
+use http::{Method, Request};
+use serde_json::Value;
+
+use super::args::Global;
+use super::failure::Failure;
+use super::remote::Remote;
+use crate::app::daemon_file::DaemonFile;
+use crate::app::local::LocalApi;
+use crate::app::settings;
+use crate::seams::files::Files;
+
+/// One call.
+#[derive(Debug)]
+pub(super) struct Ask<'a> {
+    /// Method.
+    pub(super) method: Method,
+    /// Path and query.
+    pub(super) path: String,
+    /// The revision that the change is based on.
+    pub(super) if_match: Option<&'a str>,
+    /// JSON body.
+    pub(super) body: Option<Value>,
+}
+
+impl Ask<'_> {
+    /// As it goes out, without the members that depend on who is asked.
+    pub(super) fn request(&self) -> Result<Request<Bytes>, Failure> {
+        let mut request = Request::builder()
+            .method(self.method.clone())
+            .uri(self.path.as_str());
+        if let Some(revision) = self.if_match {
+            request = request.header(IF_MATCH, format!("\"{revision}\""));
+        }
+        let mut bytes = Bytes::new();
+        if let Some(body) = &self.body {
+            request = request.header(CONTENT_TYPE, "application/json");
+            bytes = Bytes::from(body.to_string());
+        }
+        request
+            .body(bytes)
+            .map_err(|error| Failure::new(format!("cannot ask for `{}`: {error}", self.path)))
+    }
+
+    /// GET `path`.
+    pub(super) fn get(path: impl Into<String>) -> Self {
+        let (method, path) = (Method::GET, path.into());
+        Self {
+            method,
+            path,
+            if_match: None,
+            body: None,
+        }
+    }
+
+    /// POST `body` to `path`.
+    pub(super) fn post(path: impl Into<String>, body: Value) -> Self {
+        let method = Method::POST;
+        Self {
+            method,
+            body: Some(body),
+            ..Self::get(path)
+        }
+    }
+}
+
+/// Whoever answers.
+#[derive(Debug)]
+pub(super) enum Api {
+    /// A daemon.
+    Remote(Remote),
+    /// This process, with the folder locked.
+    Local(LocalApi),
+}
+
+impl Api {
+    /// The daemon at `--url`, else the one that runs on the home folder, else this process.
+    pub(super) fn connect(global: &Global, files: &dyn Files) -> Result<Self, Failure> {
+        match Self::daemon(global, files)? {
+            Some(remote) => Ok(Self::Remote(remote)),
+            None => Ok(Self::Local(LocalApi::open(&global.home)?)),
+        }
+    }
+
+    /// The daemon at `--url`, else the one that runs on the home folder, if there is one.
+    pub(super) fn daemon(global: &Global, files: &dyn Files) -> Result<Option<Remote>, Failure> {
+        if let Some(url) = &global.url {
+            return Remote::from_url(url, settings::client_key().as_deref()).map(Some);
+        }
+        let Some(file) = DaemonFile::read(files, &global.home).map_err(not_ours)? else {
+            return Ok(None);
+        };
+        let address = reachable(file.address);
+        let remote = Remote::new(address, &address.to_string(), Some(&file.token))?;
+        // A daemon that was killed leaves its file behind.
+        Ok(remote.listens().then_some(remote))
+    }
+
+    /// The body of a success.
+    pub(super) fn ask(&self, ask: &Ask<'_>) -> Result<Value, Failure> {
+        let (status, body) = self.call(ask)?;
+        if !(200..300).contains(&status) {
+            return Err(Failure::from_answer(status, &body));
+        }
+        serde_json::from_slice(&body)
+            .map_err(|_| Failure::new(format!("the answer to `{}` is not JSON", ask.path)))
+    }
+
+    /// Status and body, whatever they are.
+    pub(super) fn call(&self, ask: &Ask<'_>) -> Result<(u16, Vec<u8>), Failure> {
+        match self {
+            Self::Remote(remote) => remote.call(ask),
+            Self::Local(local) => Ok(local.call(ask.request()?)?),
+        }
+    }
+}
+
+fn not_ours(error: anyhow::Error) -> Failure {
+    let mut failure = Failure::from(error);
+    failure.hint.get_or_insert_with(|| {
+        "run it as the daemon's user, or set ECHOPILOT_URL and ECHOPILOT_KEY".to_owned()
+    });
+    failure
+}
+
+/// An address to connect to: one that listens on every interface is reached on loopback.
+fn reachable(listening: SocketAddr) -> SocketAddr {
+    let ip = match listening.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    SocketAddr::new(ip, listening.port())
+}

@@ -1,0 +1,24 @@
+//! `echopilot serve`: the daemon in the foreground.
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::args::Global;
+use super::failure::{DONE, Failure, Outcome};
+use super::output::Output;
+use crate::app::serve::{ServeOptions, serve};
+
+/// Runs the daemon on the home folder until it is told to stop.
+pub(super) fn run(global: &Global, listen: Option<SocketAddr>, output: &mut Output) -> Outcome {
+    if global.url.is_some() {
+        return Err(
+            Failure::new("`serve` starts a daemon here, `--url` names one elsewhere")
+                .hint("use `--listen HOST:PORT` to choose the address"),
+        );
+    }
+    output.flush()?;
+    let home = global.home.clone();
+    // A daemon's output is talk: nothing of it is data.
+    serve(&ServeOptions { home, listen }, &mut io::stderr())?;
+    Ok(DONE)
+}
