@@ -116,6 +116,7 @@ impl Chain {
             match fitting {
                 Some(doubt) if doubt.damage => Verdict::OwnAfterDamage,
                 Some(_) => Verdict::Own,
+                None if names_its_past(&own) => Verdict::Own,
                 None => Verdict::Broken,
             }
         };
@@ -140,6 +141,18 @@ impl Chain {
         self.seq = own.seq;
         self.h = own.h;
     }
+}
+
+/// Whether a line that opens a segment continues the chain from the place that it names itself,
+/// because the segments before it are gone.
+fn names_its_past(own: &OwnLine<'_>) -> bool {
+    if own.kind != b"segment.opened" {
+        return false;
+    }
+    let name = b"\"prev_h\":\"";
+    let named = memchr::memmem::find(own.members, name)
+        .and_then(|at| own.members.get(at + name.len()..)?.first_chunk::<16>());
+    named.is_some_and(|h| finish(&seeded(h), own.covered) == own.h)
 }
 
 fn finish(covered: &Sha256, bytes: &[u8]) -> ChainValue {

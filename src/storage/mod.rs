@@ -8,4 +8,5 @@ pub mod line;
 pub mod lines;
 pub mod memory;
 mod replies;
+pub mod verify;
 pub mod view;

@@ -336,7 +336,7 @@ impl Scan<'_> {
 }
 
 /// The part of `whole` up to the own line `last`, and whether that line was in it.
-pub(super) fn up_to(whole: &[u8], last: u64) -> (&[u8], bool) {
+pub(in crate::storage) fn up_to(whole: &[u8], last: u64) -> (&[u8], bool) {
     let mut end = 0;
     for line in lines_of(whole) {
         let own = line::parse(line.strip_suffix(b"\n").unwrap_or(line));

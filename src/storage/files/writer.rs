@@ -96,6 +96,7 @@ impl Writer {
 
     fn commit(&mut self, groups: Vec<Group>) {
         if let Err(refusal) = self.prepare() {
+            self.publish();
             let name = self.stream.name.clone();
             let refuse = |group| (group, Err(refusal.as_error(&name)));
             return stream::answer(groups.into_iter().map(refuse).collect(), || {});

@@ -2,5 +2,7 @@
 //! should be.
 
 mod conformance;
+mod faults;
 mod logs;
+mod rotation;
 mod support;

@@ -1,0 +1,252 @@
+//! Checks the chain of every stream, line by line, and names what does not fit. Only reads: it
+//! works while a daemon writes and while none runs.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use super::chain::{Chain, Verdict};
+use super::files::names::{self, Sealed};
+use super::files::reading::{self, Source};
+use super::line;
+use crate::seams::files::Files;
+
+/// Places kept per stream: whoever has more needs a backup, not a longer list.
+const FAULTS_MAX: usize = 100;
+
+/// A place that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadLine {
+    /// File name in the logs folder.
+    pub file: String,
+    /// Line in that file, from 1; in a compressed one, of its text.
+    pub line: u64,
+    /// Byte at which that line begins.
+    pub offset: u64,
+    /// The line's `seq`, or the one it should have had.
+    pub seq: u64,
+    /// What is wrong with it.
+    pub what: &'static str,
+}
+
+/// One stream, checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StreamReport {
+    /// Its name.
+    pub stream: String,
+    /// Lines of ours.
+    pub lines: u64,
+    /// Lines that are not ours.
+    pub foreign: u64,
+    /// Segments, sealed ones and the active one.
+    pub segments: u64,
+    /// `seq` of the last line.
+    pub last_seq: u64,
+    /// Places that do not fit, the first hundred of them.
+    pub bad: Vec<BadLine>,
+    /// How many there are in all.
+    pub bad_lines: u64,
+    /// Bytes after the last end of line: a line being written, or one that a crash cut short.
+    pub tail_bytes: u64,
+}
+
+impl StreamReport {
+    /// The first place that does not fit.
+    pub fn first_bad(&self) -> Option<&BadLine> {
+        self.bad.first()
+    }
+}
+
+/// A stream that could not be read to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read `{file}`")]
+pub struct VerifyError {
+    /// File name in the logs folder.
+    pub file: String,
+    /// What the system said.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Checks all streams of a logs folder, in the order of their names.
+pub fn verify(files: &dyn Files, logs: &Path) -> Result<Vec<StreamReport>, VerifyError> {
+    let listed = files.list(logs).map_err(|source| VerifyError {
+        file: "logs".to_owned(),
+        source,
+    })?;
+    let mut streams: Vec<&str> = listed
+        .iter()
+        .filter_map(|file| names::parse(file))
+        .map(|(stream, _)| stream)
+        .collect();
+    streams.sort_unstable();
+    streams.dedup();
+    streams
+        .into_iter()
+        .map(|stream| verify_stream(files, logs, stream))
+        .collect()
+}
+
+/// Checks one stream.
+pub fn verify_stream(
+    files: &dyn Files,
+    logs: &Path,
+    stream: &str,
+) -> Result<StreamReport, VerifyError> {
+    let active_name = format!("{stream}.ndjson");
+    let in_file = |file: &str| {
+        let file = file.to_owned();
+        move |source| VerifyError { file, source }
+    };
+    let layout = reading::layout(files, logs, stream).map_err(in_file(&active_name))?;
+    let mut walk = Walk {
+        report: StreamReport {
+            stream: stream.to_owned(),
+            ..StreamReport::default()
+        },
+        chain: Chain::genesis(),
+        begun: false,
+        suspicion: None,
+    };
+    for segment in &layout.sealed {
+        let source = reading::open_sealed(files, logs, segment, 0);
+        let walked = source.and_then(|mut source| walk.sealed(segment, &mut source));
+        walked.map_err(in_file(&segment.file))?;
+    }
+    if let Some((file, stat)) = layout.active {
+        let source = reading::plain(file, 0, stat.size);
+        let walked = source.and_then(|mut source| walk.file(&active_name, &mut source, None));
+        let (tail, ..) = walked.map_err(in_file(&active_name))?;
+        walk.report.tail_bytes = tail.len() as u64;
+    }
+    walk.report.last_seq = walk.chain.seq();
+    Ok(walk.report)
+}
+
+struct Walk {
+    report: StreamReport,
+    chain: Chain,
+    begun: bool,
+    /// A line that is not ours now and may have been: the next line tells.
+    suspicion: Option<BadLine>,
+}
+
+impl Walk {
+    fn sealed(&mut self, segment: &Sealed, source: &mut Source) -> io::Result<()> {
+        let last = segment.suspect.then_some(segment.last);
+        let (tail, number, offset) = self.file(&segment.file, source, last)?;
+        if last.is_some() || tail.is_empty() {
+            return Ok(());
+        }
+        // A sealed segment ends with an end of line: this one was changed.
+        let place = BadLine {
+            file: segment.file.clone(),
+            line: number + 1,
+            offset,
+            seq: self.chain.seq() + 1,
+            what: "its end of line is missing",
+        };
+        let (before, _) = tail.split_at(tail.len() - 1);
+        let own = [&tail, before]
+            .into_iter()
+            .find(|t| line::parse(t).is_some());
+        if let Some(own) = own {
+            self.report.lines += 1;
+            self.chain.read(own);
+        } else {
+            self.report.foreign += 1;
+            self.chain.foreign(&tail);
+        }
+        self.bad(place);
+        Ok(())
+    }
+
+    /// Gives what follows the last end of line, and how many lines and bytes stand before it.
+    fn file(
+        &mut self,
+        file: &str,
+        source: &mut Source,
+        last: Option<u64>,
+    ) -> io::Result<(Vec<u8>, u64, u64)> {
+        self.report.segments += 1;
+        let (mut number, mut offset) = (0, 0);
+        let tail = reading::whole_lines(source, &mut |whole| {
+            let (counts, over) = last.map_or((whole, false), |last| reading::up_to(whole, last));
+            for bytes in reading::lines_of(counts) {
+                number += 1;
+                let place = BadLine {
+                    file: file.to_owned(),
+                    line: number,
+                    offset,
+                    seq: self.chain.seq() + 1,
+                    what: "",
+                };
+                self.line(bytes, place);
+                offset += bytes.len() as u64;
+            }
+            if over {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
+        Ok((tail, number, offset))
+    }
+
+    fn line(&mut self, bytes: &[u8], mut place: BadLine) {
+        let expected = place.seq;
+        let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let own = line::parse(body);
+        // Where the first segments were given up, the first line left cannot be checked.
+        let late = !self.begun && own.is_some_and(|own| own.seq > 1);
+        self.begun |= own.is_some();
+        match self.chain.read(bytes) {
+            Verdict::Foreign => {
+                self.report.foreign += 1;
+                if line::ending(body).is_some() || self.suspicion.is_none() {
+                    self.suspicion = Some(place);
+                }
+                return;
+            }
+            Verdict::OwnAfterDamage => self.bad_suspicion(),
+            // One number is missing, and there is a line without one: that was it.
+            Verdict::Broken | Verdict::Own
+                if self.chain.seq() == expected + 1 && self.suspicion.is_some() =>
+            {
+                self.bad_suspicion();
+            }
+            Verdict::Broken if late => {}
+            Verdict::Broken => {
+                place.seq = self.chain.seq();
+                place.what =
+                    "its chain value does not fit: it or what stands before it was changed";
+                self.bad(place);
+            }
+            Verdict::Own => {
+                let found = self.chain.seq();
+                let announced = own.is_some_and(|own| own.kind == b"log.truncated");
+                if found != expected && !announced && !late {
+                    place.what = "lines before it are missing";
+                    self.bad(place);
+                }
+            }
+        }
+        self.suspicion = None;
+        self.report.lines += 1;
+    }
+
+    fn bad_suspicion(&mut self) {
+        if let Some(mut damaged) = self.suspicion.take() {
+            self.report.foreign -= 1;
+            damaged.what = "damaged: it does not read as a line any more";
+            self.bad(damaged);
+        }
+    }
+
+    fn bad(&mut self, place: BadLine) {
+        self.report.bad_lines += 1;
+        if self.report.bad.len() < FAULTS_MAX {
+            self.report.bad.push(place);
+        }
+    }
+}
