@@ -3,13 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use echopilot::platform::config::{
-    Config, ConfigKind, DaemonConfig, DaemonRules, check_text, kind, read, schemas,
-};
+use echopilot::app::assemble::config_kinds;
+use echopilot::platform::config::{Config, DaemonConfig, DaemonRules, check_text, read, schemas};
 use echopilot::storage::engine::Durability;
-
-/// The configurations whose schemas are published.
-const KINDS: [ConfigKind; 1] = [kind::<DaemonConfig>()];
 
 fn rules(text: &str) -> Result<DaemonRules, String> {
     read::<DaemonConfig>("configs/echopilot.json", text.as_bytes())
@@ -79,20 +75,20 @@ fn a_changed_address_waits_for_the_next_start() {
 
 #[test]
 fn a_file_of_another_name_is_no_configuration() {
-    let told = check_text(&KINDS, "/etc/x/echopilott.json", b"{}").to_string();
+    let told = check_text(&config_kinds(), "/etc/x/echopilott.json", b"{}").to_string();
     assert!(
         told.contains("`/etc/x/echopilott.json`: no configuration has this file name"),
         "{told}"
     );
     assert!(told.contains("did you mean `echopilot.json`?"), "{told}");
-    assert!(check_text(&KINDS, "/etc/x/echopilot.json", b"{}").is_empty());
+    assert!(check_text(&config_kinds(), "/etc/x/echopilot.json", b"{}").is_empty());
 }
 
 /// The published schemas are those of the types. `UPDATE_SCHEMAS=1` writes them anew.
 #[test]
 fn published_schemas_are_those_of_the_types() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/schema");
-    for (file, text) in schemas(&KINDS) {
+    for (file, text) in schemas(&config_kinds()) {
         let path = folder.join(&file);
         if std::env::var_os("UPDATE_SCHEMAS").is_some() {
             std::fs::create_dir_all(&folder).expect("folder");
@@ -105,7 +101,7 @@ fn published_schemas_are_those_of_the_types() {
              UPDATE_SCHEMAS=1 cargo test --test it published_schemas"
         );
     }
-    for kind in KINDS {
+    for kind in config_kinds() {
         let name = kind.file.trim_end_matches(".json");
         let reference = format!("\"$schema\": \"schema/{name}.schema.json\"");
         assert!(
