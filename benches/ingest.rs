@@ -3,6 +3,8 @@
 //!
 //! `taskset -c 0 cargo bench --bench ingest [-- BATCHES]` for one core. Beside it, on the same
 //! bodies: a typed parse by `serde_json`, and the parse with all checks and no storage.
+//!
+//! `cargo bench --bench ingest -- memory`: resident memory after 1,000,000 users in 5 experiments.
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -34,6 +36,10 @@ const LINES: usize = 100;
 const IN_WORK: usize = 64;
 
 fn main() {
+    if std::env::args().any(|arg| arg == "memory") {
+        memory();
+        return;
+    }
     let batches = std::env::args()
         .find_map(|arg| arg.parse().ok())
         .unwrap_or(10_000);
@@ -100,39 +106,63 @@ fn body_of(batch: usize) -> Bytes {
     Bytes::from(text)
 }
 
-/// Starts on an empty home, runs all bodies through the route, and gives the instant it began less
-/// what does not count.
+/// The capability on an empty home.
+struct Daemon {
+    _home: tempfile::TempDir,
+    engine: Arc<dyn Engine>,
+    experiments: Arc<Experiments>,
+}
+
+impl Daemon {
+    fn start(durability: Durability, text: &str) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let settings = FilesSettings::new(home.path());
+        let engine = FilesEngine::open(settings, Arc::new(RealFiles), Arc::clone(&clock)).unwrap();
+        let engine: Arc<dyn Engine> = Arc::new(engine);
+        let (segment_bytes, segment_age) = (64 << 20, Duration::from_hours(24));
+        let options = StreamOptions {
+            durability,
+            segment_bytes,
+            segment_age,
+        };
+        engine.open(STREAM, options).unwrap();
+        let live = Live::new(Accepted {
+            rules: read::<ExperimentsConfig>("bench", text.as_bytes()).unwrap(),
+            revision: Revision::of(text.as_bytes()),
+            text: text.as_bytes().into(),
+            at: DateTime::UNIX_EPOCH,
+            actor: "file".into(),
+        });
+        let experiments = Experiments::open(Arc::clone(&engine), clock, live).unwrap();
+        Self {
+            _home: home,
+            engine,
+            experiments,
+        }
+    }
+
+    fn handler(&self, path: &str) -> HotHandler {
+        let routes = Arc::clone(&self.experiments).routes();
+        routes
+            .iter()
+            .find(|route| route.path == path)
+            .unwrap()
+            .hot
+            .clone()
+            .unwrap()
+    }
+
+    fn stop(self) {
+        self.experiments.close();
+        self.engine.close();
+    }
+}
+
+/// Runs all bodies through the route and gives the instant it began, less what does not count.
 fn run(bodies: &[Bytes], durability: Durability) -> Instant {
-    let home = tempfile::tempdir().unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let settings = FilesSettings::new(home.path());
-    let engine = FilesEngine::open(settings, Arc::new(RealFiles), Arc::clone(&clock)).unwrap();
-    let engine: Arc<dyn Engine> = Arc::new(engine);
-    let (segment_bytes, segment_age) = (64 << 20, Duration::from_hours(24));
-    engine
-        .open(
-            STREAM,
-            StreamOptions {
-                durability,
-                segment_bytes,
-                segment_age,
-            },
-        )
-        .unwrap();
-    let live = Live::new(Accepted {
-        rules: rules(),
-        revision: Revision::of(SHIPPED.as_bytes()),
-        text: SHIPPED.as_bytes().into(),
-        at: DateTime::UNIX_EPOCH,
-        actor: "file".into(),
-    });
-    let experiments = Experiments::open(Arc::clone(&engine), clock, live).unwrap();
-    let routes = Arc::clone(&experiments).routes();
-    let log = routes
-        .iter()
-        .find(|route| route.path == "/api/exp/log")
-        .unwrap();
-    let handler = log.hot.clone().unwrap();
+    let daemon = Daemon::start(durability, SHIPPED);
+    let handler = daemon.handler("/api/exp/log");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -140,9 +170,72 @@ fn run(bodies: &[Bytes], durability: Durability) -> Instant {
     runtime.block_on(drive(&handler, bodies));
     let spent = began.elapsed();
     drop(runtime);
-    experiments.close();
-    engine.close();
+    daemon.stop();
     Instant::now().checked_sub(spent).unwrap()
+}
+
+/// Users of the memory figure, and experiments that each of them is in.
+const MEMORY: (u32, u32) = (1_000_000, 5);
+
+fn memory() {
+    let experiment = |number| format!(r#""e{number}":{{"variants":["A","B"],"salt":"{number}"}}"#);
+    let text: Vec<String> = (0..MEMORY.1).map(experiment).collect();
+    let daemon = Daemon::start(Durability::Always, &format!("{{{}}}", text.join(",")));
+    println!("at the start: {}", resident());
+    let handler = daemon.handler("/api/exp/assign");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let began = Instant::now();
+    runtime.block_on(async {
+        let mut in_work = FuturesUnordered::new();
+        for number in 0..MEMORY.0 * MEMORY.1 {
+            let (user, exp) = (number / MEMORY.1, number % MEMORY.1);
+            let target = format!("/api/exp/assign?user=user-{user:08}&exp=e{exp}");
+            let (parts, ()) = http::Request::get(target).body(()).unwrap().into_parts();
+            let hot = HotCall {
+                parts: &parts,
+                body: Bytes::new(),
+                call: call(),
+            };
+            match handler(hot) {
+                HotAnswer::Later(later) => in_work.push(later),
+                HotAnswer::Now(answer) => drop(answer.unwrap()),
+            }
+            if in_work.len() >= 1000 {
+                while in_work.next().await.is_some() {}
+            }
+        }
+        while in_work.next().await.is_some() {}
+    });
+    let spent = began.elapsed().as_secs_f64();
+    println!(
+        "after {} users in {} experiments, {spent:.1} s: {}",
+        MEMORY.0,
+        MEMORY.1,
+        resident()
+    );
+    daemon.stop();
+    println!("after the last checkpoint: {}", resident());
+}
+
+fn resident() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let figures = status
+        .lines()
+        .filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"));
+    figures.collect::<Vec<_>>().join(", ").replace('\t', " ")
+}
+
+fn call() -> Call {
+    Call {
+        caller: Caller {
+            name: "key:bench".into(),
+            role: Some(Role::Dash),
+        },
+        now: Utc::now(),
+        request_id: 1,
+    }
 }
 
 async fn drive(handler: &HotHandler, bodies: &[Bytes]) {
@@ -151,14 +244,7 @@ async fn drive(handler: &HotHandler, bodies: &[Bytes]) {
         .body(())
         .unwrap();
     let (parts, ()) = request.into_parts();
-    let call = Call {
-        caller: Caller {
-            name: "key:bench".into(),
-            role: Some(Role::Dash),
-        },
-        now: Utc::now(),
-        request_id: 1,
-    };
+    let call = call();
     let mut in_work = FuturesUnordered::new();
     let mut bodies = bodies.iter();
     loop {
