@@ -204,3 +204,38 @@ fn mark_in(chunk: &Chunk<'_>, seq: u64) -> Option<Mark> {
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_found_inside_a_chunk_as_if_the_chunk_ended_there() {
+        let own = |seq: u64| {
+            format!(
+                "{{\"seq\":{seq},\"ts\":\"2026-11-21T09:15:02.123Z\",\"kind\":\"x.y\",\
+                 \"h\":\"{seq:016}\"}}\n"
+            )
+        };
+        let text = own(8) + "left by hand\n" + &own(9) + &own(10) + "by hand again\n";
+        let all_own = text.len() - "by hand again\n".len();
+        let mark = |seq, after: usize| Mark {
+            seq,
+            h: *format!("{seq:016}")
+                .as_bytes()
+                .first_chunk()
+                .expect("16 digits"),
+            segment: 5,
+            offset: 1000 + after as u64,
+        };
+        let chunk = Chunk {
+            bytes: text.as_bytes(),
+            end: Some(mark(10, all_own)),
+        };
+        assert_eq!(mark_in(&chunk, 8), Some(mark(8, own(8).len())));
+        assert_eq!(mark_in(&chunk, 9), Some(mark(9, all_own - own(10).len())));
+        assert_eq!(mark_in(&chunk, 10), Some(mark(10, all_own)));
+        assert_eq!(mark_in(&chunk, 11), None);
+        assert_eq!(mark_in(&chunk, 7), None);
+    }
+}

@@ -6,3 +6,4 @@ mod faults;
 mod logs;
 mod rotation;
 mod support;
+mod views;
