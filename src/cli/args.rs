@@ -85,6 +85,8 @@ pub(super) enum Verb {
     Check(CheckArgs),
     /// How the daemon and its journals are
     Status,
+    /// Walk the chain of every journal and name the first bad line
+    Verify(VerifyArgs),
     /// Read and change feature flags
     #[command(subcommand)]
     Flag(FlagVerb),
@@ -118,6 +120,14 @@ pub(super) struct CheckArgs {
     /// Files to check; their names say what they are. Default: all of `configs/`
     #[arg(value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
+}
+
+/// `verify`.
+#[derive(Debug, Group)]
+pub(super) struct VerifyArgs {
+    /// Journals to walk, such as `experiments`. Default: all
+    #[arg(value_name = "NAME")]
+    pub(super) names: Vec<String>,
 }
 
 /// `flag …`.

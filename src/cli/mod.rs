@@ -21,6 +21,7 @@ mod schema;
 mod serve;
 mod span;
 mod status;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -72,6 +73,7 @@ fn run(args: &Args, output: &mut Output) -> Outcome {
         Some(Verb::Serve(serve)) => serve::run(global, serve.listen, output),
         Some(Verb::Check(check)) => check::run(check, home, &kinds, files, output),
         Some(Verb::Status) => status::run(global, files, output),
+        Some(Verb::Verify(verify)) => verify::run(verify, home, files, output),
         Some(Verb::Flag(verb)) => flag::run(verb, &api()?, output),
         Some(Verb::Exp(verb)) => exp::run(verb, &api()?, output),
         Some(Verb::Key(verb)) => key::run(verb, &api()?, output),

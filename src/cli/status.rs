@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::api::{Api, Ask};
 use super::args::Global;
 use super::failure::{DONE, FAILED, Outcome, UNREACHABLE};
-use super::output::{Output, Style, plain};
+use super::output::{Output, Style, plain, safe};
 use crate::app::daemon_file::DaemonFile;
 use crate::seams::files::Files;
 
@@ -18,7 +18,7 @@ pub(super) fn run(global: &Global, files: &dyn Files, output: &mut Output) -> Ou
         Some(_) => None,
         None => DaemonFile::read(files, &global.home)?,
     };
-    let (status, body) = Api::Remote(remote).call(&Ask::get("/readyz?verbose"))?;
+    let (status, body) = Api::Remote(remote).call(&Ask::get("/health"))?;
     let report: Value = serde_json::from_slice(&body).unwrap_or_default();
     let ready = status == 200;
     let code = if ready { DONE } else { FAILED };
@@ -57,8 +57,8 @@ pub(super) fn run(global: &Global, files: &dyn Files, output: &mut Output) -> Ou
 }
 
 fn rows(report: &Value, output: &Output) -> Vec<Vec<String>> {
-    let checks = report.get("checks").and_then(Value::as_array);
-    let row = |check: &Value| {
+    let checks = report.get("checks").and_then(Value::as_object);
+    let row = |(name, check): (&String, &Value)| {
         let of = |name: &str| check.get(name).map(plain).unwrap_or_default();
         let state = of("state");
         let style = match state.as_str() {
@@ -66,7 +66,7 @@ fn rows(report: &Value, output: &Output) -> Vec<Vec<String>> {
             "degraded" => Style::Yellow,
             _ => Style::Red,
         };
-        vec![of("name"), output.paint(style, &state), of("reason")]
+        vec![safe(name), output.paint(style, &state), of("reason")]
     };
     checks.into_iter().flatten().map(row).collect()
 }

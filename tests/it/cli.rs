@@ -5,6 +5,7 @@ mod manners;
 mod serve;
 mod tail;
 mod verbs;
+mod verify;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

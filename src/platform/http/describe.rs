@@ -1,5 +1,5 @@
-//! What the table says about itself: the index at `GET /api` and the OpenAPI 3.1 document. Made once,
-//! from the rows that are really served, so neither can name a route that is not there.
+//! What the table says about itself: the index at `GET /api` and the OpenAPI 3.1 document. Made
+//! once, from the rows that are really served, so neither can name a route that is not there.
 
 use std::sync::{Arc, OnceLock};
 

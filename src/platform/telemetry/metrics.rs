@@ -1,4 +1,5 @@
-//! `GET /metrics`: the server's counts, the process as the kernel sees it, and what other parts add.
+//! `GET /metrics`: the server's counts, the process as the kernel sees it, and what other parts
+//! add.
 
 use std::fmt::{self, Debug};
 use std::path::Path;
