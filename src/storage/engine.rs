@@ -3,6 +3,9 @@
 //! A *stream* is an append-only sequence of lines, numbered from 1 without gaps. A *document* is a
 //! whole text with a revision. An engine acknowledges a line only when it will still be there after
 //! a crash (at the durability asked for), and never changes an acknowledged line.
+//!
+//! An engine may write lines of its own into any stream, each with a `seq` like the others: kinds
+//! that begin with `segment.` and `log.`. Whoever folds a stream passes over kinds it does not know.
 
 use std::fmt::{self, Debug};
 use std::ops::ControlFlow;

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::room::Level;
 use super::segment::Env;
@@ -30,10 +30,11 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn start(env: Arc<Env>) -> io::Result<Self> {
         let (stop, stopped) = channel();
+        let begun = (env.clock.now(), env.clock.uptime());
         let thread = std::thread::Builder::new()
             .name("storage-keeper".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn(move || keep(&env, &stopped))?;
+            .spawn(move || keep(&env, &stopped, begun))?;
         Ok(Self {
             stop,
             thread: Some(thread),
@@ -51,9 +52,9 @@ impl Keeper {
     }
 }
 
-fn keep(env: &Env, stopped: &Receiver<()>) {
+fn keep(env: &Env, stopped: &Receiver<()>, begun: (DateTime<Utc>, Duration)) {
     let mut low = false;
-    let (mut wall, mut uptime) = (env.clock.now(), env.clock.uptime());
+    let (mut wall, mut uptime) = begun;
     loop {
         env.room.keep_reserve();
         let short = env.room.measure() != Level::Ample;

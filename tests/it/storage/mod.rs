@@ -2,6 +2,7 @@
 //! should be.
 
 mod conformance;
+mod documents;
 mod faults;
 mod logs;
 mod rotation;
