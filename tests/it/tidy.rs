@@ -1,6 +1,7 @@
 //! House rules as tests: floors, sizes, names, and that the documents tell the truth.
 
 mod floors;
+mod readme;
 mod rust;
 pub mod tree;
 mod words;

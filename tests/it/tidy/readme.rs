@@ -1,0 +1,57 @@
+//! Every command that the README shows is one that the program takes.
+
+use std::fs;
+
+use super::tree::repository;
+
+/// Words of a shell line up to a comment or a pipe; quotes are heeded.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for c in line.chars() {
+        match (quote, c) {
+            (None, '|' | '#' | '>' | ';') => break,
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if open == c => quote = None,
+            (None, ' ') if !word.is_empty() => words.push(std::mem::take(&mut word)),
+            (None, ' ') => {}
+            _ => word.push(c),
+        }
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+#[test]
+fn every_command_of_the_documents_is_one_of_the_program() {
+    let mut seen = 0;
+    let mut faults = Vec::new();
+    for name in [
+        "README.md",
+        "docs/files.md",
+        "docs/systemd.md",
+        "docs/api.md",
+    ] {
+        let text = fs::read_to_string(repository().join(name)).expect("a document");
+        let shell = text
+            .lines()
+            .map(|line| line.strip_prefix("$ ").unwrap_or(line));
+        let inline = text.split('`').skip(1).step_by(2);
+        for line in shell.chain(inline) {
+            let line = line.strip_prefix("sudo -u echopilot ").unwrap_or(line);
+            if !line.starts_with("echopilot ") {
+                continue;
+            }
+            let parsed = echopilot::cli::command().try_get_matches_from(words(line));
+            seen += 1;
+            if let Err(error) = parsed
+                && error.use_stderr()
+            {
+                faults.push(format!("{name}: `{line}`: {error}"));
+            }
+        }
+    }
+    assert!(seen > 15, "the documents are read: {seen} commands");
+    super::none("commands in the documents are real", &faults);
+}
