@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
+use super::families;
 use super::rules::http_rules;
 use super::settings::GivenKeys;
 use crate::capabilities::ALL;
@@ -14,10 +15,10 @@ use crate::platform::auth::{Gate, KeyRing, KeySpec};
 use crate::platform::config::{
     ConfigKind, ConfigStore, DaemonConfig, DaemonRules, Live, kind, read,
 };
-use crate::platform::health::{Health, State};
-use crate::platform::http::{LiveRules, Role, Server, ServerParts, Table};
+use crate::platform::health::{self, Health, State};
+use crate::platform::http::{Descriptions, LiveRules, Role, Server, ServerParts, Table};
 use crate::platform::lifecycle::Tasks;
-use crate::platform::telemetry::HttpMetrics;
+use crate::platform::telemetry::{HttpMetrics, Metrics};
 use crate::platform::wiring::{Capability, Wiring};
 use crate::seams::clock::Clock;
 use crate::seams::files::{Files, read_whole};
@@ -86,6 +87,7 @@ fn first_look(home: &Path, files: &dyn Files) -> Option<DaemonRules> {
 /// Puts everything together on `engine`. `local` is the key of the command line, if there is one.
 pub fn assemble(
     home: &Path,
+    files: &Arc<dyn Files>,
     engine: Arc<dyn Engine>,
     clock: Arc<dyn Clock>,
     given: &GivenKeys,
@@ -116,7 +118,7 @@ pub fn assemble(
         capabilities.push((descriptor.name, built));
     }
     watch_health(&wiring, &capabilities);
-    let server = build_server(&wiring, rules, &capabilities)?;
+    let server = build_server(&wiring, rules, &capabilities, files)?;
     let Wiring {
         gate,
         health,
@@ -194,20 +196,28 @@ fn build_server(
     wiring: &Wiring,
     rules: LiveRules,
     capabilities: &[(&'static str, Arc<dyn Capability>)],
+    files: &Arc<dyn Files>,
 ) -> anyhow::Result<Server> {
-    let rows: Vec<_> = capabilities
-        .iter()
-        .flat_map(|(_, one)| Arc::clone(one).routes())
-        .collect();
+    let metrics = Metrics::new(Arc::clone(files), Arc::clone(&wiring.clock));
+    families::add(&metrics, &wiring.engine, &wiring.configs);
+    let descriptions = Descriptions::default();
+    let mut rows = health::routes(&wiring.health, &wiring.clock);
+    rows.extend(metrics.routes());
+    rows.extend(descriptions.routes());
+    for (_, capability) in capabilities {
+        rows.extend(Arc::clone(capability).routes());
+    }
     let table = Arc::new(Table::new(rows)?);
-    let metrics = Arc::new(HttpMetrics::new(table.rows().len()));
+    let counts = Arc::new(HttpMetrics::new(table.rows().len()));
+    metrics.complete(&table, &counts);
+    descriptions.complete(&table);
     let parts = ServerParts {
         gate: Arc::clone(&wiring.gate),
         rules,
         clock: Arc::clone(&wiring.clock),
         tasks: wiring.tasks.clone(),
     };
-    Ok(Server::new(table, metrics, parts))
+    Ok(Server::new(table, counts, parts))
 }
 
 impl App {

@@ -34,8 +34,8 @@ impl LocalApi {
             .context("cannot start the runtime")?;
         let engine = assemble::open_storage(home, &files, &clock)?;
         let given = GivenKeys::default();
-        let app =
-            runtime.block_on(async { assemble::assemble(home, engine, clock, &given, None) })?;
+        let app = runtime
+            .block_on(async { assemble::assemble(home, &files, engine, clock, &given, None) })?;
         app.health.set_ready();
         Ok(Self { app, runtime })
     }

@@ -6,5 +6,6 @@ pub mod local;
 pub mod serve;
 pub mod settings;
 
+mod families;
 mod first_start;
 mod rules;

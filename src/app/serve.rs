@@ -46,7 +46,7 @@ pub fn serve(options: &ServeOptions, say: &mut dyn Write) -> anyhow::Result<()> 
         let local = KeyText::draw(Role::Admin, &SystemIds)?;
         let spec = KeySpec::fixed("local", Role::Admin, local.text.reveal());
         let home = &options.home;
-        let app = assemble::assemble(home, engine, clock, &given, Some(spec))?;
+        let app = assemble::assemble(home, &files, engine, clock, &given, Some(spec))?;
         let served = run(&app, options, &*files, local.text.reveal(), say).await;
         daemon_file::remove(&*files, home);
         app.close();
