@@ -1,4 +1,5 @@
 //! Capabilities, by what a caller sees of them.
 
 mod experiments;
+mod flags;
 mod gate;
