@@ -5,7 +5,7 @@
 //! a crash (at the durability asked for), and never changes an acknowledged line.
 //!
 //! An engine may write lines of its own into any stream, each with a `seq` like the others: kinds
-//! that begin with `segment.` and `log.`. Whoever folds a stream passes over kinds it does not know.
+//! that begin with `segment.` and `log.`. Who folds a stream passes over kinds it does not know.
 
 use std::fmt::{self, Debug};
 use std::ops::ControlFlow;

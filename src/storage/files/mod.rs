@@ -271,7 +271,7 @@ impl Engine for FilesEngine {
             files: &*self.env.files,
             logs: &self.env.logs,
             stream,
-            visible: self.stream(stream).and_then(|stream| stream.visible()),
+            visible: &|| self.stream(stream).and_then(|stream| stream.visible()),
         };
         scan.run(from, sink)
     }

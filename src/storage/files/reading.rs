@@ -189,7 +189,7 @@ pub(super) struct Scan<'a> {
     pub(super) logs: &'a Path,
     pub(super) stream: &'a str,
     /// What is acknowledged, where this process writes the stream.
-    pub(super) visible: Option<Visible>,
+    pub(super) visible: &'a dyn Fn() -> Option<Visible>,
 }
 
 impl Scan<'_> {
@@ -198,7 +198,7 @@ impl Scan<'_> {
         from: &Mark,
         sink: &mut dyn FnMut(Chunk<'_>) -> ControlFlow<()>,
     ) -> Result<(), StorageError> {
-        let layout = layout(self.files, self.logs, self.stream).map_err(|e| self.unreadable(e))?;
+        let (layout, limit) = self.settled().map_err(|error| self.unreadable(error))?;
         if layout.sealed.is_empty() && layout.active.is_none() {
             return Err(StorageError::NoStream {
                 stream: self.stream.to_owned(),
@@ -228,20 +228,42 @@ impl Scan<'_> {
         let Some((file, stat)) = layout.active else {
             return if begun { Ok(()) } else { Err(self.bad_mark()) };
         };
-        self.run_active(file, &stat, begun, from, sink)
+        self.run_active(file, limit.unwrap_or(stat.size), begun, from, sink)
+    }
+
+    /// The files, and how much of the active one is acknowledged, if this process knows.
+    fn settled(&self) -> io::Result<(Layout, Option<u64>)> {
+        for _ in 0..LAYOUT_TRIES {
+            let layout = layout(self.files, self.logs, self.stream)?;
+            let Some(seen) = (self.visible)() else {
+                return Ok((layout, None));
+            };
+            match &layout.active {
+                Some((_, stat)) if stat.inode == seen.inode => {
+                    let limit = seen.size.min(stat.size);
+                    return Ok((layout, Some(limit)));
+                }
+                // The next segment has begun, and nothing in it is acknowledged yet.
+                Some((file, _)) if first_seq(&**file) > seen.first => {
+                    return Ok((layout, Some(0)));
+                }
+                None => return Ok((layout, None)),
+                // It was sealed since it was opened.
+                Some(_) => std::thread::yield_now(),
+            }
+        }
+        Ok((layout(self.files, self.logs, self.stream)?, Some(0)))
     }
 
     fn run_active(
         &self,
         file: Box<dyn ReadFile>,
-        stat: &Stat,
+        limit: u64,
         begun: bool,
         from: &Mark,
         sink: &mut dyn FnMut(Chunk<'_>) -> ControlFlow<()>,
     ) -> Result<(), StorageError> {
-        let visible = self.visible.filter(|seen| seen.inode == stat.inode);
-        let limit = visible.map_or(stat.size, |seen| seen.size.min(stat.size));
-        let first = visible.map_or_else(|| first_seq(&*file), |seen| seen.first);
+        let first = first_seq(&*file);
         let mut offset = 0;
         if !begun {
             if first != from.segment || from.offset > limit {

@@ -18,7 +18,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// early. They are what would have to be written again after a failed sync.
 const UNSYNCED_MAX: usize = 16 << 20;
 /// How often a batch is composed anew because somebody else wrote to the file in the same moment.
-const UNTANGLE_MAX: u32 = 3;
+const UNTANGLE_MAX: u32 = 50;
 
 /// Why lines are refused.
 #[derive(Debug, Clone)]
@@ -102,20 +102,24 @@ impl Writer {
             return stream::answer(groups.into_iter().map(refuse).collect(), || {});
         }
         let mut outcomes = Vec::with_capacity(groups.len());
-        let mut stored = Ok(());
+        let mut stored = Err(Refusal::Failed(Arc::new(
+            std::io::ErrorKind::ResourceBusy.into(),
+        )));
         for _ in 0..UNTANGLE_MAX {
             let before = self.chain.clone();
             outcomes.clear();
             self.compose(&groups, &mut outcomes);
             let sync = self.must_sync(&groups, &outcomes);
-            stored = self.store(&before, sync);
+            let written = self.store(&before);
+            if written.is_ok() && self.tangled(&before) {
+                // Taken back: nobody is told of it unless the next attempt succeeds.
+                continue;
+            }
+            stored = written.and_then(|()| if sync { self.make_sure() } else { Ok(()) });
             if stored.is_err() {
                 self.chain = before;
-                break;
             }
-            if !self.tangled(&before) {
-                break;
-            }
+            break;
         }
         if let Err(refusal) = stored {
             for outcome in &mut outcomes {
@@ -203,9 +207,8 @@ impl Writer {
         now_needed
     }
 
-    /// Writes the batch, and syncs it if asked to. On an error the file is as before, or another
-    /// one.
-    fn store(&mut self, before: &Chain, sync: bool) -> Result<(), Refusal> {
+    /// Writes the batch. On an error the file is as before, or another one.
+    fn store(&mut self, before: &Chain) -> Result<(), Refusal> {
         let Some(active) = self.active.as_mut() else {
             return Err(self.refuse(std::io::ErrorKind::NotFound.into()));
         };
@@ -221,21 +224,31 @@ impl Writer {
             active.lines += own;
             active.ragged = false;
         }
-        let written = self.buffer.len() as u64;
-        let already = self.unsynced.is_empty() && written == 0;
-        if sync && !already {
-            if let Err(error) = self.timed_sync() {
-                return self.replace_segment(&error);
-            }
-            self.mark_synced();
-        } else {
-            self.unsynced.extend_from_slice(&self.buffer);
-            self.unsynced_own = self.unsynced.len();
-        }
         if let Some(active) = self.active.as_mut() {
-            active.size += written;
+            active.size += self.buffer.len() as u64;
         }
+        self.unsynced.extend_from_slice(&self.buffer);
+        self.unsynced_own = self.unsynced.len();
         Ok(())
+    }
+
+    /// Syncs what was just written; on an error it is in another file, or taken back.
+    fn make_sure(&mut self) -> Result<(), Refusal> {
+        if self.unsynced.is_empty() {
+            return Ok(());
+        }
+        let Err(error) = self.timed_sync() else {
+            self.mark_synced();
+            return Ok(());
+        };
+        let batch = self.buffer.len();
+        // It is part of what is not synced already.
+        self.buffer.clear();
+        self.replace_segment(&error).inspect_err(|_| {
+            let kept = self.unsynced.len().saturating_sub(batch);
+            self.unsynced.truncate(kept);
+            self.unsynced_own = kept;
+        })
     }
 
     /// Syncs the active segment; the slowest time is kept for health.

@@ -253,3 +253,30 @@ fn a_stream_that_does_not_exist_is_told_apart_from_an_empty_one() {
     );
     assert_eq!(support::own_numbers(b""), Vec::new());
 }
+
+#[test]
+fn l12_appending_by_hand_at_any_moment_breaks_neither_chain_nor_lines() {
+    let place = Place::new();
+    let engine = place.with_stream();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..1_000 {
+                let mut file = std::fs::OpenOptions::new()
+                    .append(true)
+                    .open(place.active())
+                    .unwrap();
+                std::io::Write::write_all(&mut file, b"by hand\n").unwrap();
+                std::thread::park_timeout(Duration::from_micros(100));
+            }
+        });
+        for number in 0..300 {
+            append(&engine, number).unwrap();
+        }
+    });
+    assert_eq!(numbers(&engine), (0..300).collect::<Vec<_>>());
+    engine.close();
+    let report = verified(&place);
+    assert_eq!(report.bad, Vec::new());
+    assert_eq!(report.lines, 300);
+    assert!(report.foreign > 0);
+}
