@@ -220,8 +220,11 @@ impl Keeper {
                 due.min(looked + self.look_every)
             });
             match signals.recv_timeout(next.saturating_sub(self.clock.uptime())) {
-                Ok(Signal::Touched(name)) => self.touch(name),
-                Ok(Signal::Told(name)) => self.note(&name),
+                // A notice outweighs an equal stat: two writes within one tick of the file system's
+                // clock have the same inode, size and time.
+                Ok(Signal::Touched(name)) => self.settle_soon(name),
+                // What was told is not what is there by now, perhaps: the next look compares anew.
+                Ok(Signal::Told(name)) => drop(self.known.remove(&name)),
                 Ok(Signal::Rescan) => self.tell_all(),
                 Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -260,8 +263,13 @@ impl Keeper {
             _ => false,
         };
         if !unchanged {
-            self.settling.insert(name, (stat, self.clock.uptime()));
+            self.settle_soon(name);
         }
+    }
+
+    fn settle_soon(&mut self, name: String) {
+        let stat = self.stat(&name);
+        self.settling.insert(name, (stat, self.clock.uptime()));
     }
 
     fn settle(&mut self, now: Duration) {
