@@ -2,8 +2,9 @@
 
 pub mod experiments;
 pub mod flags;
+pub mod keys;
 
 use crate::platform::wiring::Descriptor;
 
 /// Every capability, in the order they are built.
-pub const ALL: &[Descriptor] = &[flags::DESCRIPTOR, experiments::DESCRIPTOR];
+pub const ALL: &[Descriptor] = &[keys::DESCRIPTOR, flags::DESCRIPTOR, experiments::DESCRIPTOR];

@@ -3,3 +3,4 @@
 mod experiments;
 mod flags;
 mod gate;
+mod keys;

@@ -1,0 +1,67 @@
+//! Keys: who may call the HTTP API. Entries stand in `configs/keys.json`, digests only; every making,
+//! rotation and revocation is a line of `logs/keys.ndjson`. Several keys of one role may be live, so
+//! that a rotation has an overlap. A key that was taken back fails on the next request.
+//!
+//! `GET|POST /api/admin/keys`, `POST /api/admin/keys/{id}/rotate`, `POST /api/admin/keys/{id}/revoke`.
+
+mod api;
+mod config;
+mod service;
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use tokio_util::sync::CancellationToken;
+
+use self::config::KeysConfig;
+use self::service::Keys;
+use crate::platform::config::kind;
+use crate::platform::http::Routes;
+use crate::platform::wiring::{Background, Capability, Descriptor, Wiring};
+use crate::seams::clock::Clock;
+
+/// This capability, for the list of all.
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    name: "keys",
+    about: "keys of the HTTP API in configs/keys.json, with their history",
+    config: kind::<KeysConfig>(),
+    build,
+};
+
+/// Days before a key's end at which it is told (rule H8 of the reliability notes).
+const WARN_DAYS: i64 = 14;
+
+#[derive(Debug)]
+struct Running {
+    keys: Arc<Keys>,
+    clock: Arc<dyn Clock>,
+}
+
+fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
+    Ok(Arc::new(Running {
+        keys: Keys::open(wiring)?,
+        clock: Arc::clone(&wiring.clock),
+    }))
+}
+
+impl Capability for Running {
+    fn routes(self: Arc<Self>) -> Routes {
+        api::routes(&self.keys)
+    }
+
+    fn background(self: Arc<Self>, _stop: CancellationToken) -> Vec<(&'static str, Background)> {
+        Vec::new()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let ring = self.keys.gate().ring();
+        let soon = ring.expiring(self.clock.now(), TimeDelta::days(WARN_DAYS));
+        let (id, end) = soon.first()?;
+        let end = end.format("%Y-%m-%d");
+        Some(format!(
+            "key `{id}` ends on {end}: `echopilot key rotate {id}` makes the next one"
+        ))
+    }
+
+    fn close(&self) {}
+}
