@@ -171,7 +171,13 @@ fn storage_state(engine: &dyn Engine) -> State {
         let code = engine.health(&stream)?.refusing?;
         Some(format!("{code}: `{stream}` takes no lines"))
     });
-    refusing.map_or(State::Ok, State::Failed)
+    match refusing {
+        Some(refusing) => State::Failed(refusing),
+        None if engine.medium().low => {
+            State::Degraded("less than a tenth of the disk is free".to_owned())
+        }
+        None => State::Ok,
+    }
 }
 
 fn configs_state(configs: &ConfigStore) -> State {

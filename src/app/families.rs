@@ -57,6 +57,11 @@ const FAMILIES: [Family; 6] = [
 ];
 
 fn journals(page: &mut Page, engine: &dyn Engine) {
+    page.gauge(
+        "echopilot_storage_low",
+        "1 while less than a tenth of the disk is free",
+    );
+    page.sample(&[], f64::from(u8::from(engine.medium().low)));
     let known: Vec<(String, StreamHealth)> = engine
         .streams()
         .into_iter()

@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use super::assemble::{self, App};
 use super::settings::GivenKeys;
 use crate::platform::http::{Caller, Role};
+use crate::platform::lifecycle;
 use crate::seams::clock::{Clock, SystemClock};
 use crate::seams::files::{Files, RealFiles};
 
@@ -32,6 +33,10 @@ impl LocalApi {
             .enable_all()
             .build()
             .context("cannot start the runtime")?;
+        {
+            let _within = runtime.enter();
+            lifecycle::survive_size_limits().context("cannot take signals")?;
+        }
         let engine = assemble::open_storage(home, &files, &clock)?;
         let given = GivenKeys::default();
         let app = runtime

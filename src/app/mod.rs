@@ -8,4 +8,5 @@ pub mod settings;
 
 mod families;
 mod first_start;
+mod process_log;
 mod rules;

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use super::assemble::{self, App};
 use super::daemon_file::{self, DaemonFile};
 use super::first_start;
+use super::process_log;
 use super::settings::GivenKeys;
 use crate::platform::auth::{KeySpec, KeyText};
 use crate::platform::http::Role;
@@ -34,6 +35,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 
 /// Runs the daemon until it is told to stop. `say` receives what people should read.
 pub fn serve(options: &ServeOptions, say: &mut dyn Write) -> anyhow::Result<()> {
+    process_log::begin();
     let files: Arc<dyn Files> = Arc::new(RealFiles);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let given = GivenKeys::read(&*files)?;
@@ -41,6 +43,10 @@ pub fn serve(options: &ServeOptions, say: &mut dyn Write) -> anyhow::Result<()> 
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
+    {
+        let _within = runtime.enter();
+        lifecycle::survive_size_limits().context("cannot take signals")?;
+    }
     let engine = assemble::open_storage(&options.home, &files, &clock)?;
     let outcome = runtime.block_on(async {
         let local = KeyText::draw(Role::Admin, &SystemIds)?;
@@ -73,7 +79,10 @@ async fn run(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         token: token.to_owned(),
     };
-    file.write(files, &options.home)?;
+    if let Err(error) = file.write(files, &options.home) {
+        // On a full or read-only disk: flags must be served all the same.
+        tracing::error!("the command line will not find this daemon: {error:#}");
+    }
     app.start_background();
     app.health.set_ready();
     lifecycle::notify_ready(&format!("serving http://{address}"));

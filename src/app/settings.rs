@@ -36,6 +36,11 @@ fn variable(name: &str) -> Option<String> {
         .filter(|value| !value.trim().is_empty())
 }
 
+/// Whether standard error goes to the system's journal: systemd.exec(5), `JOURNAL_STREAM`.
+pub(super) fn has_system_journal() -> bool {
+    variable("JOURNAL_STREAM").is_some()
+}
+
 /// The key with which the command line speaks to a daemon elsewhere.
 pub fn client_key() -> Option<String> {
     variable("ECHOPILOT_KEY")

@@ -128,6 +128,10 @@ pub(super) struct VerifyArgs {
     /// Journals to walk, such as `experiments`. Default: all
     #[arg(value_name = "NAME")]
     pub(super) names: Vec<String>,
+    /// Compare with the `chain anchor` lines of this file too: the daemon's log as
+    /// `journalctl -u echopilot` shows it, or lines of `STREAM SEQ H`
+    #[arg(long, value_name = "FILE")]
+    pub(super) anchors: Option<PathBuf>,
 }
 
 /// `flag …`.

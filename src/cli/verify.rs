@@ -8,7 +8,8 @@ use super::args::VerifyArgs;
 use super::failure::{DONE, FAILED, Failure, Outcome};
 use super::output::{Output, Style};
 use crate::base::names;
-use crate::seams::files::Files;
+use crate::seams::files::{Files, read_whole};
+use crate::storage::anchors::Anchors;
 use crate::storage::verify::{BadLine, StreamReport, verify};
 
 /// Checks the journals below `home` that `args` names, or all.
@@ -19,8 +20,9 @@ pub(super) fn run(
     output: &mut Output,
 ) -> Outcome {
     let logs = home.join("logs");
+    let anchors = read_anchors(args, files)?;
     let mut reports =
-        verify(files, &logs).map_err(|error| Failure::from(anyhow::Error::new(error)))?;
+        verify(files, &logs, &anchors).map_err(|error| Failure::from(anyhow::Error::new(error)))?;
     if reports.is_empty() {
         return Err(
             Failure::new(format!("there is no journal in `{}`", logs.display()))
@@ -50,6 +52,22 @@ pub(super) fn run(
     Ok(if bad { FAILED } else { DONE })
 }
 
+fn read_anchors(args: &VerifyArgs, files: &dyn Files) -> Result<Anchors, Failure> {
+    let Some(path) = &args.anchors else {
+        return Ok(Anchors::default());
+    };
+    let text = files
+        .open_read(path)
+        .and_then(|mut file| read_whole(&mut *file, u64::MAX))
+        .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", path.display())))?;
+    let anchors = Anchors::read(&String::from_utf8_lossy(&text));
+    if anchors.count() == 0 {
+        let message = format!("there is no anchor in `{}`", path.display());
+        return Err(Failure::new(message).hint("journalctl -u echopilot | grep 'chain anchor'"));
+    }
+    Ok(anchors)
+}
+
 fn told(report: &StreamReport) -> Value {
     let place = |bad: &BadLine| {
         json!({
@@ -68,6 +86,7 @@ fn told(report: &StreamReport) -> Value {
         "segments": report.segments,
         "foreign_lines": report.foreign,
         "tail_bytes": report.tail_bytes,
+        "anchors": report.anchors,
         "bad_lines": report.bad_lines,
         "bad": report.bad.iter().map(place).collect::<Vec<_>>(),
     })

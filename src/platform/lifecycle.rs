@@ -116,14 +116,22 @@ impl Default for Tasks {
     }
 }
 
+/// Takes SIGXFSZ from now on and does nothing about it, so that a file size limit shows as an error
+/// of the write and not as our death (rule L10 of the reliability notes). To be called within a
+/// runtime, before the first write.
+pub fn survive_size_limits() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    // The handler stays for the life of the process; nobody needs to be told.
+    drop(signal(SignalKind::from_raw(SIGXFSZ))?);
+    Ok(())
+}
+
 /// Obeys the system's signals until the end: the first SIGTERM or SIGINT asks to stop, the second
-/// insists. SIGXFSZ is taken and ignored, so that a file size limit shows as an error of the write
-/// and not as our death (rule L10 of the reliability notes).
+/// insists.
 pub fn obey_signals(tasks: &Tasks) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
-    let mut size = signal(SignalKind::from_raw(SIGXFSZ))?;
     let (soft, hard) = (tasks.soft.clone(), tasks.hard.clone());
     // Not tracked: it ends with the process, and nobody may wait for it.
     #[expect(
@@ -135,10 +143,6 @@ pub fn obey_signals(tasks: &Tasks) -> std::io::Result<()> {
             tokio::select! {
                 _ = term.recv() => {}
                 _ = int.recv() => {}
-                _ = size.recv() => {
-                    warn!("a file size limit was hit");
-                    continue;
-                }
             }
             if soft.is_cancelled() {
                 hard.cancel();

@@ -152,6 +152,16 @@ pub struct StreamHealth {
     pub slowest_sync_us: u64,
 }
 
+/// State of the medium beneath all streams, cheap enough to be asked for on every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Medium {
+    /// `None` when every stream takes lines; else the worst code, `storage_failed` before
+    /// `storage_full`.
+    pub refusing: Option<&'static str>,
+    /// Whether there is so little room that a person should make some.
+    pub low: bool,
+}
+
 /// What a stream is opened with.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamOptions {
@@ -310,6 +320,11 @@ pub trait Engine: Send + Sync + Debug + 'static {
 
     /// State of a stream.
     fn health(&self, stream: &str) -> Option<StreamHealth>;
+
+    /// State of the medium. Takes no lock.
+    fn medium(&self) -> Medium {
+        Medium::default()
+    }
 
     /// Names of all streams, open or not, sorted.
     fn streams(&self) -> Vec<String>;

@@ -1,5 +1,6 @@
 //! Floor 2: storage. Journals, documents and views, and the engines that keep them.
 
+pub mod anchors;
 pub mod chain;
 pub mod engine;
 pub mod files;

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use super::anchors::{Anchors, OfStream};
 use super::chain::{Chain, Verdict};
 use super::files::names::{self, Sealed};
 use super::files::reading::{self, Source};
@@ -46,6 +47,8 @@ pub struct StreamReport {
     pub bad: Vec<BadLine>,
     /// How many there are in all.
     pub bad_lines: u64,
+    /// Anchors that were compared.
+    pub anchors: u64,
     /// Bytes after the last end of line: a line being written, or one that a crash cut short.
     pub tail_bytes: u64,
 }
@@ -68,8 +71,13 @@ pub struct VerifyError {
     pub source: io::Error,
 }
 
-/// Checks all streams of a logs folder, in the order of their names.
-pub fn verify(files: &dyn Files, logs: &Path) -> Result<Vec<StreamReport>, VerifyError> {
+/// Checks all streams of a logs folder, in the order of their names, also against what was told of
+/// them outside.
+pub fn verify(
+    files: &dyn Files,
+    logs: &Path,
+    anchors: &Anchors,
+) -> Result<Vec<StreamReport>, VerifyError> {
     let listed = files.list(logs).map_err(|source| VerifyError {
         file: "logs".to_owned(),
         source,
@@ -78,12 +86,13 @@ pub fn verify(files: &dyn Files, logs: &Path) -> Result<Vec<StreamReport>, Verif
         .iter()
         .filter_map(|file| names::parse(file))
         .map(|(stream, _)| stream)
+        .chain(anchors.streams())
         .collect();
     streams.sort_unstable();
     streams.dedup();
     streams
         .into_iter()
-        .map(|stream| verify_stream(files, logs, stream))
+        .map(|stream| verify_stream(files, logs, stream, anchors))
         .collect()
 }
 
@@ -92,6 +101,7 @@ pub fn verify_stream(
     files: &dyn Files,
     logs: &Path,
     stream: &str,
+    anchors: &Anchors,
 ) -> Result<StreamReport, VerifyError> {
     let active_name = format!("{stream}.ndjson");
     let in_file = |file: &str| {
@@ -107,6 +117,7 @@ pub fn verify_stream(
         chain: Chain::genesis(),
         begun: false,
         suspicion: None,
+        anchors: anchors.of(stream),
     };
     for segment in &layout.sealed {
         let source = reading::open_sealed(files, logs, segment, 0);
@@ -120,6 +131,7 @@ pub fn verify_stream(
         walk.report.tail_bytes = tail.len() as u64;
     }
     walk.report.last_seq = walk.chain.seq();
+    walk.past_the_end(&active_name);
     Ok(walk.report)
 }
 
@@ -129,9 +141,39 @@ struct Walk {
     begun: bool,
     /// A line that is not ours now and may have been: the next line tells.
     suspicion: Option<BadLine>,
+    /// What was told of this chain and not met yet.
+    anchors: OfStream,
 }
 
 impl Walk {
+    /// Compares the line just read with what was told of it.
+    fn anchored(&mut self, mut place: BadLine) {
+        let Some(told) = self.anchors.remove(&self.chain.seq()) else {
+            return;
+        };
+        self.report.anchors += told.len() as u64;
+        if told.iter().any(|h| h != self.chain.h()) {
+            place.seq = self.chain.seq();
+            place.what = "its chain value is not the one that was anchored: history was rewritten";
+            self.bad(place);
+        }
+    }
+
+    /// Anchors of lines that the chain does not reach any more.
+    fn past_the_end(&mut self, file: &str) {
+        let missing = self.anchors.split_off(&(self.chain.seq() + 1));
+        for seq in missing.into_keys() {
+            self.bad(BadLine {
+                file: file.to_owned(),
+                line: 0,
+                offset: 0,
+                seq,
+                what: "it was anchored and is not there: the chain was cut",
+            });
+        }
+        // Anchors of lines before the first one left: those segments were given up.
+    }
+
     fn sealed(&mut self, segment: &Sealed, source: &mut Source) -> io::Result<()> {
         let last = segment.suspect.then_some(segment.last);
         let (tail, number, offset) = self.file(&segment.file, source, last)?;
@@ -195,6 +237,7 @@ impl Walk {
 
     fn line(&mut self, bytes: &[u8], mut place: BadLine) {
         let expected = place.seq;
+        let at = (!self.anchors.is_empty()).then(|| place.clone());
         let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let own = line::parse(body);
         // Where the first segments were given up, the first line left cannot be checked.
@@ -233,6 +276,9 @@ impl Walk {
         }
         self.suspicion = None;
         self.report.lines += 1;
+        if let Some(place) = at {
+            self.anchored(place);
+        }
     }
 
     fn bad_suspicion(&mut self) {

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
-use http::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
+use http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,9 @@ struct AllFlags {
     flags: BTreeMap<String, serde_json::Value>,
 }
 
+/// Says that storage refuses, and how; what is read is as good as ever (rule L8).
+const DEGRADED: HeaderName = HeaderName::from_static("x-echopilot-degraded");
+
 fn all(flags: &Flags, call: &HotCall<'_>) -> Answer {
     let accepted = flags.live().get();
     let revision = accepted.revision.as_str().as_bytes();
@@ -97,6 +100,11 @@ fn all(flags: &Flags, call: &HotCall<'_>) -> Answer {
     }
     if let Ok(tag) = HeaderValue::from_bytes(&tag) {
         answer.headers_mut().insert(ETAG, tag);
+    }
+    if let Some(code) = flags.distress() {
+        answer
+            .headers_mut()
+            .insert(DEGRADED, HeaderValue::from_static(code));
     }
     if unchanged {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;

@@ -119,6 +119,11 @@ impl Flags {
         &self.live
     }
 
+    /// The code by which storage refuses lines, if it does. Takes no lock.
+    pub(super) fn distress(&self) -> Option<&'static str> {
+        self.engine.medium().refusing
+    }
+
     /// The keeper of the history.
     pub(super) fn recorder(&self) -> &Arc<Recorder> {
         &self.recorder

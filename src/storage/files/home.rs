@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::seams::files::{Access, Files, Hold, read_whole};
+use crate::seams::files::{Access, Files, Hold, is_full, read_whole};
 
 /// Bytes of the file with the holder's process id that are read: more than any number has.
 const PID_BYTES: u64 = 32;
@@ -70,12 +70,7 @@ impl Home {
                 pid: read_pid(&*files, &pid_path),
             });
         };
-        for folder in FOLDERS {
-            files
-                .create_dir_all(&path.join(folder))
-                .map_err(cannot(folder))?;
-        }
-        files.sync_dir(path).map_err(cannot("."))?;
+        prepare(&*files, path)?;
         write_pid(&*files, &pid_path);
         if let Ok(Some(kind)) = files.remote_kind(path) {
             tracing::warn!(
@@ -89,6 +84,30 @@ impl Home {
             _lock: lock,
         })
     }
+}
+
+/// Makes the folders that are missing. A full or read-only disk is no reason not to start, nor is a
+/// home in use that was locked up: what is in it is served, and what cannot be written is refused.
+/// A new home that cannot be made is somebody's mistake.
+fn prepare(files: &dyn Files, path: &Path) -> Result<(), OpenError> {
+    let in_use = files.stat(&path.join("configs")).is_ok();
+    for folder in FOLDERS {
+        match files.create_dir_all(&path.join(folder)) {
+            Err(error) if in_use || is_lasting(&error) => {
+                tracing::error!(%error, "cannot make the folder `{folder}`");
+            }
+            outcome => outcome.map_err(cannot(folder))?,
+        }
+    }
+    if let Err(error) = files.sync_dir(path) {
+        tracing::error!(%error, "cannot sync the home folder");
+    }
+    Ok(())
+}
+
+/// Whether an error is the medium's and not the caller's.
+fn is_lasting(error: &io::Error) -> bool {
+    is_full(error) || error.kind() == io::ErrorKind::ReadOnlyFilesystem
 }
 
 impl Drop for Home {

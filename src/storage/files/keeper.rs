@@ -1,9 +1,11 @@
 //! The thread that looks after what no stream looks after: steps of the clock (rule C7), the
-//! reserve and the warning of a filling medium (rule L9).
+//! reserve and the warning of a filling medium (rule L9), and the anchors of the chains outside the
+//! home folder (rule L13).
 
+use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ const EVERY: Duration = Duration::from_secs(1);
 /// A wall clock that strays from the monotonic one by more is said to have stepped. Source: rule
 /// C7.
 const STEP: TimeDelta = TimeDelta::seconds(2);
+/// How often each chain that grew is anchored. Source: rule L13.
+const ANCHOR_EVERY: Duration = Duration::from_mins(15);
 /// Stack of the thread.
 const STACK_BYTES: usize = 256 << 10;
 
@@ -28,13 +32,13 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn start(env: Arc<Env>) -> io::Result<Self> {
+    pub(super) fn start(env: Arc<Env>, streams: Arc<super::Streams>) -> io::Result<Self> {
         let (stop, stopped) = channel();
         let begun = (env.clock.now(), env.clock.uptime());
         let thread = std::thread::Builder::new()
             .name("storage-keeper".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn(move || keep(&env, &stopped, begun))?;
+            .spawn(move || keep(&env, &streams, &stopped, begun))?;
         Ok(Self {
             stop,
             thread: Some(thread),
@@ -52,9 +56,18 @@ impl Keeper {
     }
 }
 
-fn keep(env: &Env, stopped: &Receiver<()>, begun: (DateTime<Utc>, Duration)) {
+fn keep(
+    env: &Env,
+    streams: &super::Streams,
+    stopped: &Receiver<()>,
+    begun: (DateTime<Utc>, Duration),
+) {
     let mut low = false;
     let (mut wall, mut uptime) = begun;
+    let mut anchors = Anchors {
+        told: HashMap::new(),
+        at: uptime,
+    };
     loop {
         env.room.keep_reserve();
         let short = env.room.measure() != Level::Ample;
@@ -64,7 +77,7 @@ fn keep(env: &Env, stopped: &Receiver<()>, begun: (DateTime<Utc>, Duration)) {
         low = short;
         match stopped.recv_timeout(EVERY) {
             Err(RecvTimeoutError::Timeout) => {}
-            _ => return,
+            _ => return anchors.tell(streams),
         }
         let (now, up) = (env.clock.now(), env.clock.uptime());
         let passed = TimeDelta::from_std(up.saturating_sub(uptime)).unwrap_or_default();
@@ -75,5 +88,32 @@ fn keep(env: &Env, stopped: &Receiver<()>, begun: (DateTime<Utc>, Duration)) {
                 .push("clock.stepped", "clock", &[("by_ms", &by)]);
         }
         (wall, uptime) = (now, up);
+        if up.saturating_sub(anchors.at) >= ANCHOR_EVERY {
+            anchors.at = up;
+            anchors.tell(streams);
+        }
+    }
+}
+
+/// What was told outside the home folder of where the chains stood: who rewrites a whole chain
+/// cannot rewrite that too.
+struct Anchors {
+    /// `seq` last told, by stream.
+    told: HashMap<String, u64>,
+    at: Duration,
+}
+
+impl Anchors {
+    /// One line for each chain that grew since it was last told of.
+    fn tell(&mut self, streams: &super::Streams) {
+        let streams = streams.read().unwrap_or_else(PoisonError::into_inner);
+        for (name, stream) in streams.iter() {
+            let (seq, h) = stream.anchor();
+            if seq == 0 || self.told.insert(name.clone(), seq) == Some(seq) {
+                continue;
+            }
+            let h = String::from_utf8_lossy(&h).into_owned();
+            tracing::info!(stream = %name, seq, h = %h, "chain anchor");
+        }
     }
 }

@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 
 use super::names;
 use super::reading;
-use super::recover;
+use super::recover::{self, Tail};
 use super::room::Level;
 use super::segment::{self, Active};
 use super::writer::{Refusal, Writer};
@@ -60,7 +60,7 @@ impl Writer {
             return;
         }
         if self.active.is_none()
-            && let Err(error) = self.begin_again(&[])
+            && let Err(error) = self.make_ready()
         {
             self.refusing = Some(Refusal::of(error));
             return;
@@ -68,6 +68,18 @@ impl Writer {
         self.refusing = None;
         let about = self.stream.name.clone();
         self.env.notices.push("storage.recovered", &about, &[]);
+    }
+
+    fn make_ready(&mut self) -> io::Result<()> {
+        // Somebody may have removed the whole folder.
+        self.env.files.create_dir_all(&self.env.logs)?;
+        if self.recovered {
+            return self.begin_again(&[]);
+        }
+        let path = names::active(&self.env.logs, &self.stream.name);
+        // Reading it all again costs much, this look costs little.
+        drop(self.env.files.open_append(&path, Make::IfMissing)?);
+        self.recover(Tail::IsNotOurs)
     }
 
     /// Leaves the active segment as it is, never to be synced again, and begins a new one with all

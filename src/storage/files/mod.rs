@@ -42,8 +42,8 @@ use self::segment::Env;
 use self::stream::Stream;
 use self::watching::Watch;
 use super::engine::{
-    Appending, Chunk, Document, DocumentError, Durability, Engine, Expect, Lease, Mark, OnCommit,
-    OnDocument, Revision, StorageError, StreamHealth, StreamOptions,
+    Appending, Chunk, Document, DocumentError, Durability, Engine, Expect, Lease, Mark, Medium,
+    OnCommit, OnDocument, Revision, StorageError, StreamHealth, StreamOptions,
 };
 use super::lines::Lines;
 use super::replies;
@@ -89,6 +89,9 @@ struct Writing {
     thread: JoinHandle<()>,
 }
 
+/// The streams that are open, by name.
+type Streams = RwLock<BTreeMap<String, Arc<Stream>>>;
+
 #[derive(Debug, Default)]
 struct Threads {
     writing: BTreeMap<String, Writing>,
@@ -105,7 +108,7 @@ pub struct FilesEngine {
     documents: Arc<Documents>,
     leases: Leases,
     configs: PathBuf,
-    streams: RwLock<BTreeMap<String, Arc<Stream>>>,
+    streams: Arc<Streams>,
     threads: Mutex<Threads>,
 }
 
@@ -144,7 +147,7 @@ impl FilesEngine {
             leases: Leases::new(files, clock, home.path.join(".echopilot")),
             documents,
             configs,
-            streams: RwLock::default(),
+            streams: Arc::default(),
             threads: Mutex::new(Threads {
                 home: Some(home),
                 ..Threads::default()
@@ -170,7 +173,8 @@ impl FilesEngine {
             }
             Err(error) => tracing::warn!(%error, "storage cannot note what happens to it"),
         }
-        let keeper = Keeper::start(Arc::clone(&self.env)).map_err(|source| OpenError::Io {
+        let keeper = Keeper::start(Arc::clone(&self.env), Arc::clone(&self.streams));
+        let keeper = keeper.map_err(|source| OpenError::Io {
             what: "thread".to_owned(),
             source,
         })?;
@@ -213,10 +217,9 @@ impl Engine for FilesEngine {
             return Ok(());
         }
         let shared = Arc::new(Stream::new(stream, options));
-        let writer =
-            opening::open(&self.env, &shared).map_err(|error| opening::as_error(error, stream))?;
+        let mut writer = opening::open(&self.env, &shared);
         writer.publish();
-        let guarded = Arc::clone(&shared);
+        let (guarded, env) = (Arc::clone(&shared), Arc::clone(&self.env));
         let thread = std::thread::Builder::new()
             .name(format!("log-{stream}"))
             .stack_size(WRITER_STACK_BYTES)
@@ -224,7 +227,8 @@ impl Engine for FilesEngine {
                 let run = std::panic::AssertUnwindSafe(|| writer.run());
                 if std::panic::catch_unwind(run).is_err() {
                     tracing::error!(stream = guarded.name, "the writer of a stream panicked");
-                    guarded.note(|health| health.refusing = Some("storage_failed"));
+                    guarded.note(|health| health.refusing = Some(room::FAILED));
+                    env.room.count(None, Some(room::FAILED));
                 }
                 guarded.end();
             })
@@ -273,7 +277,15 @@ impl Engine for FilesEngine {
             stream,
             visible: &|| self.stream(stream).and_then(|stream| stream.visible()),
         };
-        scan.run(from, sink)
+        match scan.run(from, sink) {
+            // Open, and not on the medium: it could not be made yet.
+            Err(StorageError::NoStream { .. })
+                if from.seq == 0 && self.stream(stream).is_some() =>
+            {
+                Ok(())
+            }
+            outcome => outcome,
+        }
     }
 
     fn follow(&self, stream: &str) -> Result<watch::Receiver<u64>, StorageError> {
@@ -283,6 +295,10 @@ impl Engine for FilesEngine {
 
     fn health(&self, stream: &str) -> Option<StreamHealth> {
         self.stream(stream).map(|stream| stream.health())
+    }
+
+    fn medium(&self) -> Medium {
+        self.env.room.medium()
     }
 
     fn streams(&self) -> Vec<String> {

@@ -6,57 +6,74 @@ use std::time::Duration;
 
 use super::names;
 use super::reading;
-use super::recover::{self, Found, Repair};
+use super::recover::{self, Found, Repair, Tail};
 use super::segment::{self, Active, Env};
 use super::stream::Stream;
 use super::writer::{Refusal, Writer};
 use crate::seams::files::{Make, Stat};
 use crate::storage::chain::Chain;
 
-/// A writer that stands at the end of its stream.
-pub(super) fn open(env: &Arc<Env>, stream: &Arc<Stream>) -> io::Result<Writer> {
-    let name = &stream.name;
-    let path = names::active(&env.logs, name);
-    let before = recover::sealed_end(&*env.files, &env.logs, name)?;
+/// A writer that stands at the end of its stream. Where the stream cannot be made ready, as on a
+/// read-only medium, the writer refuses lines until it can: what is there is read all the same.
+pub(super) fn open(env: &Arc<Env>, stream: &Arc<Stream>) -> Writer {
     let mut writer = Writer {
         stream: Arc::clone(stream),
         env: Arc::clone(env),
         active: None,
-        synced: before.seq(),
-        first_at_path: before.seq() + 1,
-        chain: before.clone(),
+        recovered: false,
+        synced: 0,
+        first_at_path: 1,
+        chain: Chain::genesis(),
         unsynced: Vec::new(),
         unsynced_own: 0,
         sync_due: None,
         refusing: None,
+        counted: None,
         last_try: Duration::ZERO,
         buffer: Vec::new(),
     };
-    let sealed = names::segments_of(name, &env.files.list(&env.logs)?).len() as u64;
-    stream.note(|health| health.segments = sealed);
-    match env.files.open_read(&path) {
-        Ok(reader) => {
-            let stat = reader.stat()?;
-            let found = recover::walk(&mut reading::plain(reader, 0, stat.size)?, before)?;
-            writer.take_over(found, &stat)?;
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    if writer.active.is_none()
-        && let Err(error) = writer.begin_first()
-    {
+    if let Err(error) = writer.recover(Tail::MayBeWhole) {
         writer.refuse(error);
     }
     stream.announce(writer.chain.seq());
-    Ok(writer)
+    writer
 }
 
 impl Writer {
-    fn take_over(&mut self, mut found: Found, stat: &Stat) -> io::Result<()> {
+    /// Finds the end of the stream and gets ready to write there. After a failure it can be tried
+    /// again.
+    pub(super) fn recover(&mut self, tail: Tail) -> io::Result<()> {
+        let (env, stream) = (Arc::clone(&self.env), Arc::clone(&self.stream));
+        let name = &stream.name;
+        let path = names::active(&env.logs, name);
+        let before = recover::sealed_end(&*env.files, &env.logs, name)?;
+        self.synced = before.seq();
+        self.first_at_path = before.seq() + 1;
+        self.chain = before.clone();
+        let sealed = names::segments_of(name, &env.files.list(&env.logs)?).len() as u64;
+        stream.note(|health| health.segments = sealed);
+        match env.files.open_read(&path) {
+            Ok(reader) => {
+                let stat = reader.stat()?;
+                let found = recover::walk(&mut reading::plain(reader, 0, stat.size)?, before)?;
+                stream.announce(found.chain.seq());
+                self.take_over(found, &stat, tail)?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        // From here on the file has its name from us: whatever fails, it is known what is in it.
+        self.recovered = true;
+        if self.active.is_none() {
+            self.begin_first()?;
+        }
+        Ok(())
+    }
+
+    fn take_over(&mut self, mut found: Found, stat: &Stat, tail: Tail) -> io::Result<()> {
         let (env, name) = (Arc::clone(&self.env), self.stream.name.clone());
         let path = names::active(&env.logs, &name);
-        match recover::mend_tail(&*env.files, &env.logs, &name, &mut found)? {
+        match recover::mend_tail(&*env.files, &env.logs, &name, &mut found, tail)? {
             Repair::None => {}
             Repair::Completed => env.notices.push("tail.repaired", &name, &[("kept", "all")]),
             Repair::SetAside(file) => {
@@ -150,15 +167,7 @@ impl Writer {
     }
 }
 
-/// What a failure to open means to the caller.
+/// What a failure to start the writer means to the caller.
 pub(super) fn as_error(error: io::Error, stream: &str) -> crate::storage::engine::StorageError {
-    match Refusal::of(error) {
-        Refusal::Failed(source) if source.kind() != io::ErrorKind::WriteZero => {
-            crate::storage::engine::StorageError::Unreadable {
-                stream: stream.to_owned(),
-                source,
-            }
-        }
-        refusal => refusal.as_error(stream),
-    }
+    Refusal::of(error).as_error(stream)
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::names;
 use super::reading::{self, Source};
-use crate::seams::files::{Access, Files, Make};
+use crate::seams::files::{Access, Files, Make, read_whole};
 use crate::storage::chain::{Chain, Verdict};
 use crate::storage::{line, line::GENESIS};
 
@@ -139,18 +139,28 @@ pub(super) enum Repair {
     SetAside(String),
 }
 
+/// What a tail may turn out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tail {
+    /// A line that only lacks its end.
+    MayBeWhole,
+    /// Not one of ours: the views have read the stream without it, and nobody was told of it.
+    IsNotOurs,
+}
+
 /// Sees to it that the active segment ends with an end of line.
 pub(super) fn mend_tail(
     files: &dyn Files,
     logs: &Path,
     stream: &str,
     found: &mut Found,
+    tail: Tail,
 ) -> io::Result<Repair> {
     if found.tail.is_empty() {
         return Ok(Repair::None);
     }
     let path = names::active(logs, stream);
-    if is_whole(found) {
+    if is_whole(found, tail) {
         let mut file = files.open_append(&path, Make::IfMissing)?;
         if file.write(b"\n")? != 1 {
             return Err(io::ErrorKind::WriteZero.into());
@@ -173,11 +183,16 @@ pub(super) fn mend_tail(
 
 /// Whether the tail only lacks its end of line: a line of ours that fits, or JSON of somebody
 /// else's.
-fn is_whole(found: &Found) -> bool {
+fn is_whole(found: &Found, tail: Tail) -> bool {
     if line::parse(&found.tail).is_some() {
-        return found.chain.clone().read(&found.tail) != Verdict::Broken;
+        return tail == Tail::MayBeWhole
+            && found.chain.clone().read(&found.tail) != Verdict::Broken;
     }
     serde_json::from_slice::<serde::de::IgnoredAny>(&found.tail).is_ok()
+}
+
+fn read_file(files: &dyn Files, path: &Path) -> io::Result<Vec<u8>> {
+    read_whole(&mut *files.open_read(path)?, u64::MAX)
 }
 
 /// How many torn tails of one line are kept apart: more than this need a person anyway.
@@ -187,7 +202,12 @@ fn keep_aside(files: &dyn Files, logs: &Path, stream: &str, found: &Found) -> io
     for attempt in 1..=TORN_MAX {
         let name = names::torn(stream, found.chain.seq() + 1, attempt);
         match files.write_new(&logs.join(&name), &found.tail, Access::SHARED) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // Left by an attempt that failed after it: once is enough.
+                if read_file(files, &logs.join(&name)).is_ok_and(|kept| kept == found.tail) {
+                    return Ok(name);
+                }
+            }
             outcome => return outcome.map(|()| name),
         }
     }

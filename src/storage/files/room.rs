@@ -1,12 +1,13 @@
 //! Room on the medium (rules L8 and L9): when to warn, when to refuse, when to accept again.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::seams::clock::Clock;
 use crate::seams::files::{Files, Space};
+use crate::storage::engine::Medium;
 
 /// Below this share of the medium there is a warning. Source: rule L9 of the reliability reference.
 const WARN_PERCENT: u64 = 10;
@@ -20,6 +21,11 @@ const REFUSE_PART: u64 = 16;
 const LIFT_TIMES: u64 = 2;
 /// How long a measurement of the room is good for.
 const MEASURE_EVERY: Duration = Duration::from_millis(250);
+
+/// Code of a stream that takes no lines for lack of room.
+pub(super) const FULL: &str = "storage_full";
+/// Code of a stream that takes no lines for any other reason.
+pub(super) const FAILED: &str = "storage_failed";
 
 /// How full the medium is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +64,9 @@ pub(super) struct Room {
     reserve_bytes: u64,
     measured: Mutex<Option<(Duration, Level)>>,
     reserved: AtomicBool,
+    low: AtomicBool,
+    /// Streams that take no lines: for lack of room, and for other reasons.
+    refusing: [AtomicU32; 2],
 }
 
 impl Room {
@@ -76,6 +85,34 @@ impl Room {
             reserve_bytes,
             measured: Mutex::default(),
             reserved: AtomicBool::new(false),
+            low: AtomicBool::new(false),
+            refusing: Default::default(),
+        }
+    }
+
+    /// One stream refuses by another code than before.
+    pub(super) fn count(&self, before: Option<&'static str>, now: Option<&'static str>) {
+        if before == now {
+            return;
+        }
+        let place = |code: &str| &self.refusing[usize::from(code != FULL)];
+        if let Some(code) = now {
+            place(code).fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(code) = before {
+            place(code).fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How things stand, without a lock.
+    pub(super) fn medium(&self) -> Medium {
+        let [full, failed] = self
+            .refusing
+            .each_ref()
+            .map(|streams| streams.load(Ordering::Relaxed) > 0);
+        Medium {
+            refusing: failed.then_some(FAILED).or(full.then_some(FULL)),
+            low: self.low.load(Ordering::Relaxed),
         }
     }
 
@@ -92,6 +129,7 @@ impl Room {
         }
         let level = self.files.space(&self.logs).map_or(Level::Ample, level_of);
         *measured = Some((now, level));
+        self.low.store(level != Level::Ample, Ordering::Relaxed);
         level
     }
 

@@ -10,6 +10,7 @@ use super::reading::Visible;
 use crate::storage::engine::{
     Appending, Durability, Expect, OnCommit, StorageError, StreamHealth, StreamOptions,
 };
+use crate::storage::line::{ChainValue, GENESIS};
 use crate::storage::lines::Lines;
 use crate::storage::replies::{self, Outcome, Reply};
 
@@ -52,6 +53,8 @@ pub(super) struct Stream {
     acked: watch::Sender<u64>,
     health: Mutex<StreamHealth>,
     visible: Mutex<Option<Visible>>,
+    /// The last line that is on the medium, and its chain value.
+    anchor: Mutex<(u64, ChainValue)>,
 }
 
 impl std::fmt::Debug for Stream {
@@ -79,6 +82,7 @@ impl Stream {
                 ..StreamHealth::default()
             }),
             visible: Mutex::default(),
+            anchor: Mutex::new((0, GENESIS)),
         }
     }
 
@@ -192,6 +196,14 @@ impl Stream {
 
     pub(super) fn show(&self, visible: Option<Visible>) {
         *locked(&self.visible) = visible;
+    }
+
+    pub(super) fn set_anchor(&self, seq: u64, h: ChainValue) {
+        *locked(&self.anchor) = (seq, h);
+    }
+
+    pub(super) fn anchor(&self) -> (u64, ChainValue) {
+        *locked(&self.anchor)
     }
 
     pub(super) fn visible(&self) -> Option<Visible> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::reading::Visible;
+use super::room::{FAILED, FULL};
 use super::segment::{Active, Env, put_all};
 use super::stream::{self, Group, Stream};
 use crate::seams::files::is_full;
@@ -34,6 +35,8 @@ pub(super) struct Writer {
     pub(super) env: Arc<Env>,
     /// `None` while there is no segment that could be written to.
     pub(super) active: Option<Active>,
+    /// Whether the end of the stream was found, and whatever has the active segment's name is ours.
+    pub(super) recovered: bool,
     /// Where the next line goes.
     pub(super) chain: Chain,
     /// `seq` of the last line known to be on the medium.
@@ -47,6 +50,8 @@ pub(super) struct Writer {
     pub(super) refusing: Option<Refusal>,
     /// `seq` of the first line in the file that has the active segment's name.
     pub(super) first_at_path: u64,
+    /// The refusal that [`super::room::Room`] has counted for this stream.
+    pub(super) counted: Option<&'static str>,
     pub(super) last_try: Duration,
     /// The batch as it will be on disk.
     pub(super) buffer: Vec<u8>,
@@ -296,7 +301,7 @@ impl Writer {
     }
 
     /// Lets readers and health see how things stand.
-    pub(super) fn publish(&self) {
+    pub(super) fn publish(&mut self) {
         let visible = self.active.as_ref().map(|active| Visible {
             first: active.first,
             size: active.size,
@@ -308,6 +313,11 @@ impl Writer {
             health.active_bytes = visible.map_or(0, |seen| seen.size);
             health.refusing = refusing;
         });
+        self.env.room.count(self.counted, refusing);
+        self.counted = refusing;
+        if self.recovered && self.synced == self.chain.seq() {
+            self.stream.set_anchor(self.synced, *self.chain.h());
+        }
     }
 }
 
@@ -322,8 +332,8 @@ impl Refusal {
 
     pub(super) fn code(&self) -> &'static str {
         match self {
-            Self::Full => "storage_full",
-            Self::Failed(_) => "storage_failed",
+            Self::Full => FULL,
+            Self::Failed(_) => FAILED,
         }
     }
 

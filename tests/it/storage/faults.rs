@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use echopilot::seams::files::{Fault, Files, How, Op, RealFiles, Space};
+use echopilot::storage::anchors::Anchors;
 use echopilot::storage::engine::{Engine, StorageError};
 use echopilot::storage::verify;
 
@@ -40,7 +41,8 @@ fn assert_whole(place: &Place, acked: &[(u64, u64)], what: &str) {
         found.len(),
         "{what}: a seq is there twice in {found:?}"
     );
-    let report = verify::verify_stream(&RealFiles, &place.logs(), "x").unwrap();
+    let report =
+        verify::verify_stream(&RealFiles, &place.logs(), "x", &Anchors::default()).unwrap();
     assert_eq!(report.bad, Vec::new(), "{what}");
     assert!(
         append(&engine, 999).is_ok(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::TimeZone;
 use echopilot::seams::clock::ManualClock;
 use echopilot::seams::files::RealFiles;
+use echopilot::storage::anchors::Anchors;
 use echopilot::storage::engine::{Engine, Mark, StorageError, StreamOptions};
 use echopilot::storage::verify;
 
@@ -26,7 +27,7 @@ fn numbers(engine: &dyn Engine) -> Vec<u64> {
 }
 
 fn verified(place: &Place) -> verify::StreamReport {
-    verify::verify_stream(&RealFiles, &place.logs(), "x").unwrap()
+    verify::verify_stream(&RealFiles, &place.logs(), "x", &Anchors::default()).unwrap()
 }
 
 #[test]
