@@ -87,6 +87,10 @@ pub(super) enum Verb {
     Status,
     /// Walk the chain of every journal and name the first bad line
     Verify(VerifyArgs),
+    /// Copy journals and configurations into a folder that is checked and can be restored
+    Backup(BackupArgs),
+    /// Make a new home folder from a backup, as it was then or at an earlier time
+    Restore(RestoreArgs),
     /// Read and change feature flags
     #[command(subcommand)]
     Flag(FlagVerb),
@@ -132,6 +136,30 @@ pub(super) struct VerifyArgs {
     /// `journalctl -u echopilot` shows it, or lines of `STREAM SEQ H`
     #[arg(long, value_name = "FILE")]
     pub(super) anchors: Option<PathBuf>,
+}
+
+/// `backup`.
+#[derive(Debug, Group)]
+pub(super) struct BackupArgs {
+    /// Folder that the backup is made in, under the name of its time. Default: `backups/` of the
+    /// home
+    #[arg(long, value_name = "DIR")]
+    pub(super) to: Option<PathBuf>,
+}
+
+/// `restore`.
+#[derive(Debug, Group)]
+pub(super) struct RestoreArgs {
+    /// The backup: its folder, or its name in `backups/` of the home
+    #[arg(value_name = "BACKUP")]
+    pub(super) from: PathBuf,
+    /// The new home: a folder that is empty or does not exist
+    #[arg(long, value_name = "DIR")]
+    pub(super) to: PathBuf,
+    /// End every journal at an instant (`2026-11-21T09:15:00Z`, or a span back from now: `2h`), or
+    /// one journal at a line (`experiments:1042`)
+    #[arg(long, value_name = "TIME|JOURNAL:SEQ")]
+    pub(super) until: Option<String>,
 }
 
 /// `flag …`.

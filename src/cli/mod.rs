@@ -1,12 +1,12 @@
 //! The command line, on top of all floors. Each verb has a file; all of them but `serve`, `check`,
-//! `verify`,
-//! `log` and `schema` are API calls.
+//! `verify`, `backup`, `restore`, `log` and `schema` are API calls.
 //!
 //! Manners: data on standard output, talk on standard error, `--json` for machines, colours only
 //! for people, exit codes as `--help` lists them, no complaint when a reader leaves early.
 
 mod api;
 mod args;
+mod backup;
 mod check;
 mod exp;
 mod failure;
@@ -16,6 +16,7 @@ mod log;
 mod output;
 mod query;
 mod remote;
+mod restore;
 mod routes;
 mod schema;
 mod serve;
@@ -74,6 +75,10 @@ fn run(args: &Args, output: &mut Output) -> Outcome {
         Some(Verb::Check(check)) => check::run(check, home, &kinds, files, output),
         Some(Verb::Status) => status::run(global, files, output),
         Some(Verb::Verify(verify)) => verify::run(verify, home, files, output),
+        Some(Verb::Backup(backup)) => backup::run(backup, home, files, &SystemClock::new(), output),
+        Some(Verb::Restore(restore)) => {
+            restore::run(restore, home, files, &SystemClock::new(), output)
+        }
         Some(Verb::Flag(verb)) => flag::run(verb, &api()?, output),
         Some(Verb::Exp(verb)) => exp::run(verb, &api()?, output),
         Some(Verb::Key(verb)) => key::run(verb, &api()?, output),

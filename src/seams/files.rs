@@ -116,6 +116,8 @@ pub trait Files: Send + Sync + Debug + 'static {
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Takes a name away.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Takes an empty folder away.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes a folder and those above it.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Names in a folder, sorted. A missing folder is empty.

@@ -1,6 +1,7 @@
 //! Floor 2: storage. Journals, documents and views, and the engines that keep them.
 
 pub mod anchors;
+pub mod backup;
 pub mod chain;
 pub mod engine;
 pub mod files;

@@ -9,7 +9,7 @@ use super::anchors::{Anchors, OfStream};
 use super::chain::{Chain, Verdict};
 use super::files::names::{self, Sealed};
 use super::files::reading::{self, Source};
-use super::line;
+use super::line::{self, ChainValue};
 use crate::seams::files::Files;
 
 /// Places kept per stream: whoever has more needs a backup, not a longer list.
@@ -30,6 +30,21 @@ pub struct BadLine {
     pub what: &'static str,
 }
 
+/// One file of a stream: where it stands in the chain.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileReport {
+    /// File name in the logs folder.
+    pub file: String,
+    /// Lines of ours in it.
+    pub lines: u64,
+    /// `seq` of the first of them; 0 where there is none.
+    pub first_seq: u64,
+    /// `seq` of the last line of ours in it or before it.
+    pub last_seq: u64,
+    /// Chain value of that line.
+    pub h: ChainValue,
+}
+
 /// One stream, checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StreamReport {
@@ -43,6 +58,10 @@ pub struct StreamReport {
     pub segments: u64,
     /// `seq` of the last line.
     pub last_seq: u64,
+    /// Chain value of the last line.
+    pub h: ChainValue,
+    /// Its files, in the order of their lines.
+    pub files: Vec<FileReport>,
     /// Places that do not fit, the first hundred of them.
     pub bad: Vec<BadLine>,
     /// How many there are in all.
@@ -132,6 +151,7 @@ pub fn verify_stream(
     }
     walk.report.last_seq = walk.chain.seq();
     walk.past_the_end(&active_name);
+    walk.report.h = *walk.chain.h();
     Ok(walk.report)
 }
 
@@ -177,9 +197,13 @@ impl Walk {
     fn sealed(&mut self, segment: &Sealed, source: &mut Source) -> io::Result<()> {
         let last = segment.suspect.then_some(segment.last);
         let (tail, number, offset) = self.file(&segment.file, source, last)?;
-        if last.is_some() || tail.is_empty() {
-            return Ok(());
+        if last.is_none() && !tail.is_empty() {
+            self.unended(segment, &tail, number, offset);
         }
+        Ok(())
+    }
+
+    fn unended(&mut self, segment: &Sealed, tail: &[u8], number: u64, offset: u64) {
         // A sealed segment ends with an end of line: this one was changed.
         let place = BadLine {
             file: segment.file.clone(),
@@ -189,7 +213,7 @@ impl Walk {
             what: "its end of line is missing",
         };
         let (before, _) = tail.split_at(tail.len() - 1);
-        let own = [&tail, before]
+        let own = [tail, before]
             .into_iter()
             .find(|t| line::parse(t).is_some());
         if let Some(own) = own {
@@ -197,10 +221,10 @@ impl Walk {
             self.chain.read(own);
         } else {
             self.report.foreign += 1;
-            self.chain.foreign(&tail);
+            self.chain.foreign(tail);
         }
+        self.end_file();
         self.bad(place);
-        Ok(())
     }
 
     /// Gives what follows the last end of line, and how many lines and bytes stand before it.
@@ -211,6 +235,10 @@ impl Walk {
         last: Option<u64>,
     ) -> io::Result<(Vec<u8>, u64, u64)> {
         self.report.segments += 1;
+        self.report.files.push(FileReport {
+            file: file.to_owned(),
+            ..FileReport::default()
+        });
         let (mut number, mut offset) = (0, 0);
         let tail = reading::whole_lines(source, &mut |whole| {
             let (counts, over) = last.map_or((whole, false), |last| reading::up_to(whole, last));
@@ -232,7 +260,25 @@ impl Walk {
                 ControlFlow::Continue(())
             }
         })?;
+        self.end_file();
         Ok((tail, number, offset))
+    }
+
+    /// Notes how far the file at hand has brought the chain.
+    fn end_file(&mut self) {
+        let before: u64 = self
+            .report
+            .files
+            .iter()
+            .rev()
+            .skip(1)
+            .map(|file| file.lines)
+            .sum();
+        if let Some(file) = self.report.files.last_mut() {
+            file.lines = self.report.lines - before;
+            file.last_seq = self.chain.seq();
+            file.h = *self.chain.h();
+        }
     }
 
     fn line(&mut self, bytes: &[u8], mut place: BadLine) {
@@ -243,6 +289,11 @@ impl Walk {
         // Where the first segments were given up, the first line left cannot be checked.
         let late = !self.begun && own.is_some_and(|own| own.seq > 1);
         self.begun |= own.is_some();
+        if let (Some(own), Some(file)) = (own, self.report.files.last_mut())
+            && file.first_seq == 0
+        {
+            file.first_seq = own.seq;
+        }
         match self.chain.read(bytes) {
             Verdict::Foreign => {
                 self.report.foreign += 1;

@@ -16,7 +16,7 @@ pub use check::{check_files, check_text};
 pub use daemon::{DaemonConfig, DaemonRules, Limits};
 pub use kind::{Config, ConfigKind, kind, read, schema_of, schemas, typed};
 pub use live::{Accepted, Live};
-pub use record::STREAM;
+pub use record::{STREAM, in_force};
 pub use slot::OnAccept;
 pub use status::{ConfigStatus, Degraded, EditError};
 pub use store::ConfigStore;

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::status::Degraded;
 use crate::storage::engine::{Durability, Engine, Expect, Mark, Revision, StreamOptions};
-use crate::storage::line;
+use crate::storage::line::{self, OwnLine};
 use crate::storage::lines::Lines;
 
 /// The journal of accepted and rejected configurations.
@@ -196,7 +196,7 @@ pub(super) fn last_good(engine: &dyn Engine) -> HashMap<String, LastGood> {
     let mut found = HashMap::new();
     let outcome = engine.scan(STREAM, &Mark::default(), &mut |chunk| {
         for line in chunk.bytes.split(|byte| *byte == b'\n') {
-            if let Some((file, good)) = accepted(line) {
+            if let Some((file, good)) = line::parse(line).as_ref().and_then(accepted) {
                 found.insert(file, good);
             }
         }
@@ -208,8 +208,15 @@ pub(super) fn last_good(engine: &dyn Engine) -> HashMap<String, LastGood> {
     found
 }
 
-fn accepted(bytes: &[u8]) -> Option<(String, LastGood)> {
-    let own = line::parse(bytes).filter(|own| own.kind == b"config.accepted")?;
+/// The document and the revision that a line of the journal puts in force, if it does.
+pub fn in_force(own: &OwnLine<'_>) -> Option<(String, Revision)> {
+    accepted(own).map(|(file, good)| (file, good.revision))
+}
+
+fn accepted(own: &OwnLine<'_>) -> Option<(String, LastGood)> {
+    if own.kind != b"config.accepted" {
+        return None;
+    }
     let object = [b"{", own.members, b"}"].concat();
     let AcceptedLine {
         file,

@@ -26,7 +26,7 @@ pub enum Op {
     Rename,
     /// [`Files::link`].
     Link,
-    /// [`Files::remove`].
+    /// [`Files::remove`] and [`Files::remove_dir`].
     Remove,
     /// [`Files::write_new`].
     WriteNew,
@@ -222,6 +222,10 @@ impl Files for FaultyFiles {
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.turn(Op::Remove)?;
         self.inner.remove(path)
+    }
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.turn(Op::Remove)?;
+        self.inner.remove_dir(path)
     }
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         self.inner.create_dir_all(path)

@@ -128,6 +128,10 @@ impl Files for RealFiles {
         Ok(rustix::fs::unlink(path)?)
     }
 
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        Ok(rustix::fs::rmdir(path)?)
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the door to the file system"

@@ -41,7 +41,7 @@ fn failed(name: &str) -> impl Fn(io::Error) -> DocumentError {
 }
 
 /// Whether `name` may be a file of ours in a folder of ours: never a path, never hidden.
-pub(super) fn is_name(name: &str) -> bool {
+pub(in crate::storage) fn is_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     !name.is_empty() && name.len() <= NAME_MAX && !name.starts_with('.') && name.bytes().all(plain)
 }
@@ -80,31 +80,7 @@ impl Documents {
     }
 
     fn read(&self, path: &Path, name: &str) -> Result<Document, DocumentError> {
-        for _ in 0..READ_TRIES {
-            let mut file = self.files.open_read(path).map_err(failed(name))?;
-            let before = file.stat().map_err(failed(name))?;
-            if before.size > DOCUMENT_MAX {
-                return Err(DocumentError::TooLarge {
-                    name: name.to_owned(),
-                    found: before.size,
-                    allowed: DOCUMENT_MAX,
-                });
-            }
-            let body = read_whole(&mut *file, DOCUMENT_MAX).map_err(failed(name))?;
-            let after = self.files.stat(path).map_err(failed(name))?;
-            if same(&before, &after) && body.len() as u64 == before.size {
-                if body.is_empty() {
-                    return Err(DocumentError::Empty {
-                        name: name.to_owned(),
-                    });
-                }
-                let revision = Revision::of(&body);
-                return Ok(Document { body, revision });
-            }
-        }
-        Err(DocumentError::Unsettled {
-            name: name.to_owned(),
-        })
+        read_settled(&*self.files, path, name)
     }
 
     pub(super) fn replace(
@@ -290,6 +266,39 @@ impl Documents {
             }
         }
     }
+}
+
+/// Reads the document at `path` whole, again where somebody wrote it in between.
+pub(in crate::storage) fn read_settled(
+    files: &dyn Files,
+    path: &Path,
+    name: &str,
+) -> Result<Document, DocumentError> {
+    for _ in 0..READ_TRIES {
+        let mut file = files.open_read(path).map_err(failed(name))?;
+        let before = file.stat().map_err(failed(name))?;
+        if before.size > DOCUMENT_MAX {
+            return Err(DocumentError::TooLarge {
+                name: name.to_owned(),
+                found: before.size,
+                allowed: DOCUMENT_MAX,
+            });
+        }
+        let body = read_whole(&mut *file, DOCUMENT_MAX).map_err(failed(name))?;
+        let after = files.stat(path).map_err(failed(name))?;
+        if same(&before, &after) && body.len() as u64 == before.size {
+            if body.is_empty() {
+                return Err(DocumentError::Empty {
+                    name: name.to_owned(),
+                });
+            }
+            let revision = Revision::of(&body);
+            return Ok(Document { body, revision });
+        }
+    }
+    Err(DocumentError::Unsettled {
+        name: name.to_owned(),
+    })
 }
 
 /// Whether a file name ends in `.ending`, exactly so.

@@ -5,7 +5,7 @@
 //! but the first, `log.truncated` where somebody cut a file. What else happens to storage is told
 //! in a stream of its own, `storage`.
 
-mod documents;
+pub(in crate::storage) mod documents;
 mod home;
 mod keeper;
 mod leases;

@@ -32,6 +32,7 @@ fn every_command_of_the_documents_is_one_of_the_program() {
         "docs/files.md",
         "docs/systemd.md",
         "docs/api.md",
+        "docs/backup.md",
     ] {
         let text = fs::read_to_string(repository().join(name)).expect("a document");
         let shell = text

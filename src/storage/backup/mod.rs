@@ -1,0 +1,148 @@
+//! Backups (rule C8): a folder that holds what a home consists of, and a manifest that tells what
+//! each file must be.
+//!
+//! A backup is built under a temporary name, its manifest last, read back, and given its name when
+//! all of it is on the medium: what has the name is whole. Journals are taken before documents, so
+//! that no document is older than what the journals say of it. Only files are read: it does not
+//! matter whether a daemon runs. A restore is the same the other way round, with the choice to end
+//! the journals at an instant or a line.
+
+mod check;
+mod cut;
+mod folder;
+mod manifest;
+mod restore;
+mod take;
+
+use std::io;
+use std::path::Path;
+
+use super::verify::VerifyError;
+
+pub use check::check;
+pub use manifest::{FileEntry, JournalEntry, LeftOut, MANIFEST, Manifest, Range};
+pub use restore::{History, Restored, RestoredDocument, RestoredJournal, TextFrom, Until, restore};
+pub use take::{Taken, take};
+
+/// A file of a backup that is not what its manifest says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Path within the backup.
+    pub file: String,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+/// Why a backup was not made or not restored. Nothing is left behind then.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// Another process builds a folder of the same name.
+    #[error("another process is at work on `{folder}`")]
+    Busy {
+        /// The temporary folder.
+        folder: String,
+    },
+    /// Neither journals nor documents.
+    #[error("there is nothing to back up in `{home}`")]
+    Nothing {
+        /// The home.
+        home: String,
+    },
+    /// Too little room for what would have to be copied.
+    #[error("`{folder}` has {available} bytes free, the backup needs {needed}")]
+    Room {
+        /// Where the backup was to be.
+        folder: String,
+        /// Bytes free.
+        available: u64,
+        /// Bytes to copy.
+        needed: u64,
+    },
+    /// The system refused.
+    #[error("cannot {doing} `{path}`")]
+    Io {
+        /// The verb, such as `read`.
+        doing: &'static str,
+        /// Of what.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A document could not be read.
+    #[error(transparent)]
+    Document(#[from] super::engine::DocumentError),
+    /// No manifest there.
+    #[error("`{folder}` is no backup: it has no `manifest.json`")]
+    NoBackup {
+        /// What was named.
+        folder: String,
+    },
+    /// Files are not what the manifest says.
+    #[error("the backup `{folder}` is damaged:{}", told(faults))]
+    Damaged {
+        /// The backup.
+        folder: String,
+        /// Every file that is not as it should be.
+        faults: Vec<Fault>,
+    },
+    /// A backup is restored into an empty or absent folder only.
+    #[error("`{target}` is not an empty folder")]
+    Occupied {
+        /// What was named.
+        target: String,
+    },
+    /// No journal of that name.
+    #[error("the backup has no journal `{stream}`")]
+    NoStream {
+        /// What was named.
+        stream: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// The journal ends before the line asked for.
+    #[error("`{stream}` ends at line {last} in this backup, there is no line {seq}")]
+    NoLine {
+        /// The journal.
+        stream: String,
+        /// What was asked for.
+        seq: u64,
+        /// Where it ends.
+        last: u64,
+    },
+    /// What was written did not read back the same.
+    #[error("`{journal}` did not come out as the manifest says: {what}")]
+    Differs {
+        /// The journal.
+        journal: String,
+        /// What was found and what was expected.
+        what: String,
+    },
+}
+
+fn told(faults: &[Fault]) -> String {
+    let lines = faults
+        .iter()
+        .map(|fault| format!("\n  `{}`: {}", fault.file, fault.what));
+    lines.collect()
+}
+
+/// Wraps what the system said about `path`.
+fn failed(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> BackupError {
+    let path = path.display().to_string();
+    move |source| BackupError::Io {
+        doing,
+        path: path.clone(),
+        source,
+    }
+}
+
+impl From<VerifyError> for BackupError {
+    fn from(error: VerifyError) -> Self {
+        Self::Io {
+            doing: "read",
+            path: error.file,
+            source: error.source,
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Making a backup.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::check::{contents, entry_of, sum_of, text_of};
+use super::folder::Folder;
+use super::manifest::{FORMAT, FileEntry, LeftOut, MANIFEST, Manifest, Range};
+use super::{BackupError, failed};
+use crate::base::time;
+use crate::seams::clock::Clock;
+use crate::seams::files::{Access, Files, ReadFile, Stat};
+use crate::storage::anchors::Anchors;
+use crate::storage::engine::DocumentError;
+use crate::storage::files::documents::{is_name, read_settled};
+use crate::storage::files::names::{self, Sealed};
+use crate::storage::files::reading;
+use crate::storage::verify::verify_stream;
+
+/// Name of the folder in which a backup is built: hidden, and the same for all of them, so that
+/// what a killed process left is found.
+const BUILDING: &str = ".building.tmp";
+
+/// A backup that was made.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What is in it.
+    pub manifest: Manifest,
+    /// Bytes of it that were written.
+    pub copied_bytes: u64,
+    /// Bytes of it that are second names of files of the backup before it.
+    pub linked_bytes: u64,
+    /// What somebody should look at.
+    pub notes: Vec<String>,
+}
+
+struct Taking<'f> {
+    files: &'f dyn Files,
+    home: &'f Path,
+    folder: Folder<'f>,
+    previous: Option<(PathBuf, Manifest)>,
+    manifest: Manifest,
+    copied_bytes: u64,
+    linked_bytes: u64,
+    notes: Vec<String>,
+}
+
+/// Backs `home` up into a new folder in `to`, whose name is the time. Whether a daemon runs does
+/// not matter.
+pub fn take(
+    files: &dyn Files,
+    clock: &dyn Clock,
+    home: &Path,
+    to: &Path,
+) -> Result<Taken, BackupError> {
+    let logs = home.join("logs");
+    let listed = files.list(&logs).map_err(failed("read", &logs))?;
+    let streams: BTreeSet<&str> = listed
+        .iter()
+        .filter_map(|file| names::parse(file))
+        .map(|(stream, _)| stream)
+        .collect();
+    let now = clock.now();
+    let mut taking = Taking {
+        files,
+        home,
+        folder: Folder::begin(files, to.join(BUILDING))?,
+        previous: newest(files, to),
+        manifest: Manifest {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            taken_at: time::stamp(now),
+            journals: Vec::new(),
+            files: Vec::new(),
+            left_out: Vec::new(),
+        },
+        copied_bytes: 0,
+        linked_bytes: 0,
+        notes: Vec::new(),
+    };
+    taking.enough_room(&listed, to)?;
+    for stream in streams {
+        taking.journal(stream)?;
+    }
+    taking.snapshots()?;
+    taking.documents("configs")?;
+    taking.documents("configs/schema")?;
+    if taking.manifest.files.is_empty() {
+        return Err(BackupError::Nothing {
+            home: home.display().to_string(),
+        });
+    }
+    let name = now.format("%Y-%m-%dT%H%M%SZ").to_string();
+    taking.finish(&free_name(files, to, &name))
+}
+
+/// The newest backup in `to` whose manifest is good.
+fn newest(files: &dyn Files, to: &Path) -> Option<(PathBuf, Manifest)> {
+    let names = files.list(to).ok()?;
+    let candidates = names.iter().rev().filter(|name| !name.starts_with('.'));
+    candidates
+        .map(|name| to.join(name))
+        .find_map(|folder| Some((folder.clone(), Manifest::read(files, &folder).ok()?)))
+}
+
+/// A name that nothing has: two backups of one second, or a clock that was set back.
+fn free_name(files: &dyn Files, to: &Path, name: &str) -> PathBuf {
+    let numbered = (2..).map(|number: u32| to.join(format!("{name}-{number}")));
+    std::iter::once(to.join(name))
+        .chain(numbered)
+        .find(|path| files.stat(path).is_err())
+        .unwrap_or_else(|| to.join(name))
+}
+
+impl Taking<'_> {
+    /// Refuses a backup that would fill the disk under the daemon.
+    fn enough_room(&self, logs: &[String], to: &Path) -> Result<(), BackupError> {
+        let mut needed = 0;
+        for name in logs.iter().filter(|name| names::parse(name).is_some()) {
+            let size = self.files.stat(&self.home.join("logs").join(name));
+            let size = size.map_or(0, |stat| stat.size);
+            let path = format!("logs/{name}");
+            let linked = self.before(&path).is_some_and(|entry| entry.size == size);
+            if !linked {
+                needed += size;
+            }
+        }
+        match self.files.space(to) {
+            Ok(space) if space.available < needed => Err(BackupError::Room {
+                folder: to.display().to_string(),
+                available: space.available,
+                needed,
+            }),
+            // Where the system does not tell, writing will.
+            _ => Ok(()),
+        }
+    }
+
+    fn before(&self, path: &str) -> Option<&FileEntry> {
+        self.previous.as_ref()?.1.file(path)
+    }
+
+    fn journal(&mut self, stream: &str) -> Result<(), BackupError> {
+        let logs = self.home.join("logs");
+        let active = names::active(&logs, stream);
+        let layout = reading::layout(self.files, &logs, stream).map_err(failed("read", &active))?;
+        for segment in &layout.sealed {
+            self.sealed(&logs, segment)?;
+        }
+        if let Some((file, stat)) = layout.active {
+            let path = format!("logs/{stream}.ndjson");
+            let mut source = reading::plain(file, 0, stat.size).map_err(failed("read", &active))?;
+            let written = self.folder.copy(&path, &mut source, false)?;
+            self.copied_bytes += written.size;
+            self.add(path, written.size, written.sha256, stat.mode);
+        }
+        let copied = self.folder.path().join("logs");
+        let report = verify_stream(self.files, &copied, stream, &Anchors::default())?;
+        for file in &report.files {
+            let path = format!("logs/{}", file.file);
+            let entry = self.manifest.files.iter_mut().rfind(|one| one.path == path);
+            if let Some(entry) = entry {
+                entry.lines = Some(Range {
+                    count: file.lines,
+                    first_seq: file.first_seq,
+                    last_seq: file.last_seq,
+                    h: text_of(&file.h),
+                });
+            }
+        }
+        if let Some(bad) = report.first_bad() {
+            let (file, line, what) = (&bad.file, bad.line, bad.what);
+            self.notes.push(format!(
+                "`logs/{file}`, line {line}: {what}; the backup has it as it is"
+            ));
+        }
+        self.manifest.journals.push(entry_of(&report));
+        Ok(())
+    }
+
+    fn sealed(&mut self, logs: &Path, segment: &Sealed) -> Result<(), BackupError> {
+        let mut name = segment.file.clone();
+        let file = match self.files.open_read(&logs.join(&name)) {
+            // Compressed since it was listed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !segment.packed => {
+                name.push_str(".zst");
+                self.files.open_read(&logs.join(&name))
+            }
+            opened => opened,
+        };
+        let source = logs.join(&name);
+        let file = file.map_err(failed("read", &source))?;
+        let stat = file.stat().map_err(failed("read", &source))?;
+        let path = format!("logs/{name}");
+        if self.link(&path, &source, stat)? {
+            return Ok(());
+        }
+        let mut source = whole(file).map_err(failed("read", &source))?;
+        let written = self.folder.copy(&path, &mut source, true)?;
+        self.copied_bytes += written.size;
+        self.add(path, written.size, written.sha256, stat.mode);
+        Ok(())
+    }
+
+    /// Gives the file of the backup before a second name here, if it is still the same as it was,
+    /// and as the one at hand is.
+    fn link(&mut self, path: &str, source: &Path, stat: Stat) -> Result<bool, BackupError> {
+        let Some((folder, manifest)) = &self.previous else {
+            return Ok(false);
+        };
+        let kept = folder.join(path);
+        let Some(before) = manifest.file(path).cloned() else {
+            return Ok(false);
+        };
+        let found = sum_of(self.files, source).map_err(failed("read", source))?;
+        if (found.size, &*found.sha256) != (before.size, &*before.sha256) {
+            let then = kept.display();
+            self.notes
+                .push(format!("`{path}` is sealed and was changed since `{then}`"));
+            return Ok(false);
+        }
+        if sum_of(self.files, &kept).ok().as_ref() != Some(&found) {
+            let then = kept.display();
+            self.notes.push(format!(
+                "`{then}` is damaged; this backup has a good copy of its own"
+            ));
+            return Ok(false);
+        }
+        let here = self.folder.room_for(path)?;
+        if self.files.link(&kept, &here).is_err() {
+            // A file system without second names, or with too many of them: a copy does as well.
+            return Ok(false);
+        }
+        self.linked_bytes += found.size;
+        self.add(path.to_owned(), found.size, found.sha256, stat.mode);
+        Ok(true)
+    }
+
+    /// The kept revisions of all documents. They never change under their names.
+    fn snapshots(&mut self) -> Result<(), BackupError> {
+        let all = "backups/configs";
+        for name in self.names_in(all)? {
+            if is_name(&name) {
+                self.documents(&format!("{all}/{name}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn names_in(&self, folder: &str) -> Result<Vec<String>, BackupError> {
+        let path = self.home.join(folder);
+        match self.files.list(&path) {
+            // A file in a place of folders.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(Vec::new()),
+            listed => listed.map_err(failed("read", &path)),
+        }
+    }
+
+    fn documents(&mut self, folder: &str) -> Result<(), BackupError> {
+        for name in self.names_in(folder)? {
+            if Path::new(&name)
+                .extension()
+                .is_none_or(|kind| kind != "json")
+            {
+                continue;
+            }
+            self.document(&format!("{folder}/{name}"), &name)?;
+        }
+        Ok(())
+    }
+
+    fn document(&mut self, path: &str, name: &str) -> Result<(), BackupError> {
+        let source = self.home.join(path);
+        let stat = self.files.stat(&source).map_err(failed("read", &source))?;
+        let document = if !is_name(name) {
+            Err("nothing reads a file of this name".to_owned())
+        } else if !stat.plain {
+            Err("it is no plain file".to_owned())
+        } else {
+            match read_settled(self.files, &source, path) {
+                Ok(document) => Ok(document),
+                Err(DocumentError::Empty { .. }) => Err("it is empty".to_owned()),
+                Err(error @ DocumentError::TooLarge { .. }) => Err(error.to_string()),
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let document = match document {
+            Ok(document) => document,
+            Err(why) => {
+                let path = path.to_owned();
+                self.notes.push(format!("`{path}` is left out: {why}"));
+                self.manifest.left_out.push(LeftOut { path, why });
+                return Ok(());
+            }
+        };
+        let access = Access {
+            mode: stat.mode,
+            owner: Some((stat.uid, stat.gid)),
+        };
+        let written = self.folder.write(path, &document.body, access)?;
+        self.copied_bytes += written.size;
+        self.add(path.to_owned(), written.size, written.sha256, stat.mode);
+        Ok(())
+    }
+
+    fn add(&mut self, path: String, size: u64, sha256: String, mode: u32) {
+        self.manifest.files.push(FileEntry {
+            path,
+            size,
+            sha256,
+            mode: format!("{:04o}", mode & 0o777),
+            lines: None,
+        });
+    }
+
+    /// Writes the manifest, reads all of it back, and gives the backup its name.
+    fn finish(mut self, target: &Path) -> Result<Taken, BackupError> {
+        let text = self.manifest.render();
+        let text = text.map_err(failed("write", Path::new(MANIFEST)))?;
+        self.folder
+            .write(MANIFEST, text.as_bytes(), Access::SHARED)?;
+        let built = self.folder.path();
+        let found = Manifest::read(self.files, built)?;
+        let faults = contents(self.files, built, &found);
+        if !faults.is_empty() || found != self.manifest {
+            return Err(BackupError::Damaged {
+                folder: built.display().to_string(),
+                faults,
+            });
+        }
+        self.folder.place(target)?;
+        Ok(Taken {
+            folder: target.to_owned(),
+            manifest: self.manifest,
+            copied_bytes: self.copied_bytes,
+            linked_bytes: self.linked_bytes,
+            notes: self.notes,
+        })
+    }
+}
+
+fn whole(file: Box<dyn ReadFile>) -> io::Result<reading::Source> {
+    reading::plain(file, 0, u64::MAX)
+}
