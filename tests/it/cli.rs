@@ -1,5 +1,6 @@
 //! The command line as people and scripts use it: the real program in homes of its own.
 
+mod backup;
 mod check;
 mod manners;
 mod serve;

@@ -63,6 +63,13 @@ pub fn take(
         .filter_map(|file| names::parse(file))
         .map(|(stream, _)| stream)
         .collect();
+    let configs = home.join("configs");
+    let documents = files.list(&configs).map_err(failed("read", &configs))?;
+    if streams.is_empty() && documents.is_empty() {
+        return Err(BackupError::Nothing {
+            home: home.display().to_string(),
+        });
+    }
     let now = clock.now();
     let mut taking = Taking {
         files,
@@ -88,11 +95,6 @@ pub fn take(
     taking.snapshots()?;
     taking.documents("configs")?;
     taking.documents("configs/schema")?;
-    if taking.manifest.files.is_empty() {
-        return Err(BackupError::Nothing {
-            home: home.display().to_string(),
-        });
-    }
     let name = now.format("%Y-%m-%dT%H%M%SZ").to_string();
     taking.finish(&free_name(files, to, &name))
 }

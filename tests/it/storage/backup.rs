@@ -1,0 +1,567 @@
+//! Rule C8: backups and restores, with every byte flipped and every call failing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use echopilot::seams::clock::{Clock, ManualClock};
+use echopilot::seams::files::{Fault, FaultyFiles, Files, How, Op, RealFiles, Space};
+use echopilot::storage::anchors::Anchors;
+use echopilot::storage::backup::{
+    BackupError, History, Restored, Taken, TextFrom, Until, check, restore, take,
+};
+use echopilot::storage::engine::{Engine, Expect, StreamOptions};
+use echopilot::storage::line;
+use echopilot::storage::lines::Lines;
+use echopilot::storage::verify::{StreamReport, verify};
+
+use super::support::{OPTIONS, Place, wait};
+
+/// Small segments, so that a few lines make several.
+const SMALL: StreamOptions = StreamOptions {
+    segment_bytes: 700,
+    ..OPTIONS
+};
+
+/// No configuration is taken back in these tests.
+const HISTORY: History = History {
+    stream: "configs",
+    accepted: |_| None,
+    newest_only: &[],
+};
+
+/// A home with a stream of `lines` lines, a second apart or less, in several segments, one of them
+/// compressed, with lines of somebody else in between.
+struct Old {
+    place: Place,
+    clock: Arc<ManualClock>,
+}
+
+fn begin() -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::days(20_000)
+}
+
+impl Old {
+    fn new(lines: u64) -> Self {
+        let clock = Arc::new(ManualClock::at(begin()));
+        let place = Place::new();
+        let old = Self { place, clock };
+        old.write(lines);
+        fs::write(old.home().join("configs/flags.json"), "{\"a\": true}\n").unwrap();
+        let keys = old.home().join("configs/keys.json");
+        RealFiles
+            .write_new(&keys, b"{}\n", echopilot::seams::files::Access::PRIVATE)
+            .unwrap();
+        old.compress_first();
+        old
+    }
+
+    fn write(&self, lines: u64) {
+        let engine = self.place.engine_by(Arc::clone(&self.clock) as _);
+        engine.open("x", SMALL).unwrap();
+        for number in 0..lines {
+            if number % 7 == 3 {
+                let mut by_hand = fs::OpenOptions::new()
+                    .append(true)
+                    .open(self.place.active())
+                    .unwrap();
+                std::io::Write::write_all(&mut by_hand, b"{\"note\":\"by hand\"}\n").unwrap();
+            }
+            self.clock
+                .advance(Duration::from_millis(100 + number * 37 % 900));
+            let mut one = Lines::new();
+            one.push("thing.happened", self.clock.now(), |out| {
+                out.extend_from_slice(format!("\"n\":{number}").as_bytes());
+            });
+            wait(engine.append("x", Expect::Any, None, one, None)).unwrap();
+        }
+        engine.close();
+    }
+
+    /// Compresses the oldest sealed segment, as a person may.
+    fn compress_first(&self) {
+        let Some(first) = self.place.names("x.0").into_iter().next() else {
+            return;
+        };
+        let path = self.place.logs().join(first);
+        let packed = zstd::encode_all(&*fs::read(&path).unwrap(), 3).unwrap();
+        fs::write(path.with_extension("ndjson.zst"), packed).unwrap();
+        fs::remove_file(path).unwrap();
+    }
+
+    fn home(&self) -> &Path {
+        self.place.folder.path()
+    }
+
+    fn to(&self) -> PathBuf {
+        self.home().join("kept")
+    }
+
+    fn take_by(&self, files: &dyn Files) -> Result<Taken, BackupError> {
+        take(files, &*self.clock, self.home(), &self.to())
+    }
+
+    fn take(&self) -> Taken {
+        self.take_by(&RealFiles).unwrap()
+    }
+
+    /// Own lines of `x`: `seq`, `ts` and `h`, in order.
+    fn model(&self) -> Vec<(u64, String, String)> {
+        own_lines(&self.place.logs())
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Own lines of the stream `x` below `logs`, read without the program's help but for `line::parse`.
+fn own_lines(logs: &Path) -> Vec<(u64, String, String)> {
+    let mut names = RealFiles.list(logs).unwrap();
+    names.retain(|name| name.starts_with("x."));
+    // Sealed ones begin with a digit, which sorts before the active one's `n`.
+    let mut found = Vec::new();
+    for name in names {
+        let mut bytes = fs::read(logs.join(&name)).unwrap();
+        if name.strip_suffix(".zst").is_some() {
+            bytes = zstd::decode_all(&*bytes).unwrap();
+        }
+        let own = bytes.split(|byte| *byte == b'\n').filter_map(line::parse);
+        found.extend(own.map(|own| (own.seq, text(own.ts), text(&own.h))));
+    }
+    found
+}
+
+fn restored(from: &Path, to: &Path, until: Option<&Until>) -> Result<Restored, BackupError> {
+    restore(&RealFiles, from, to, until, &HISTORY)
+}
+
+fn reports(home: &Path) -> Vec<StreamReport> {
+    verify(&RealFiles, &home.join("logs"), &Anchors::default()).unwrap()
+}
+
+fn visible(folder: &Path) -> Vec<String> {
+    let mut names = RealFiles.list(folder).unwrap();
+    names.retain(|name| !name.starts_with('.'));
+    names
+}
+
+/// The files that a damaged backup names.
+fn named(outcome: Result<impl Sized, BackupError>) -> Vec<String> {
+    match outcome {
+        Err(BackupError::Damaged { faults, .. }) => {
+            faults.into_iter().map(|fault| fault.file).collect()
+        }
+        Err(other) => panic!("another error: {other}"),
+        Ok(_) => panic!("the damage was not seen"),
+    }
+}
+
+fn all_files(folder: &Path, above: &str, found: &mut Vec<String>) {
+    for name in RealFiles.list(&folder.join(above)).unwrap() {
+        let path = if above.is_empty() {
+            name
+        } else {
+            format!("{above}/{name}")
+        };
+        if folder.join(&path).is_dir() {
+            all_files(folder, &path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+fn files_of(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    all_files(folder, "", &mut found);
+    found
+}
+
+#[test]
+fn c08_a_backup_restores_to_the_same_lines_texts_and_permissions() {
+    let old = Old::new(60);
+    // A line that is being written: no part of any backup.
+    let torn = fs::OpenOptions::new().append(true).open(old.place.active());
+    std::io::Write::write_all(&mut torn.unwrap(), b"{\"seq\":99,\"ts\"").unwrap();
+    let taken = old.take();
+    let new = old.home().join("new");
+    let back = restored(&taken.folder, &new, None).unwrap();
+
+    assert_eq!(own_lines(&new.join("logs")), old.model());
+    let (mut before, after) = (reports(old.home()), reports(&new));
+    for report in &mut before {
+        report.tail_bytes = 0;
+    }
+    assert_eq!(before, after);
+    assert!(after.iter().any(|report| report.segments > 3), "{after:#?}");
+    assert!(after.iter().any(|report| report.foreign > 3), "{after:#?}");
+    for journal in &back.journals {
+        let told = taken.manifest.journals.iter();
+        let told = told.clone().find(|one| one.name == journal.name).unwrap();
+        assert_eq!(
+            (journal.lines, journal.last_seq, &journal.h),
+            (told.lines, told.last_seq, &told.h)
+        );
+    }
+    for name in ["flags.json", "keys.json"] {
+        let (a, b) = (old.home().join("configs"), new.join("configs"));
+        assert_eq!(
+            fs::read(a.join(name)).unwrap(),
+            fs::read(b.join(name)).unwrap()
+        );
+        let mode = |folder: &Path| RealFiles.stat(&folder.join(name)).unwrap().mode;
+        assert_eq!(mode(&a), mode(&b), "{name}");
+    }
+    assert!(
+        matches!(
+            restored(&taken.folder, &new, None),
+            Err(BackupError::Occupied { .. })
+        ),
+        "a folder with something in it is refused"
+    );
+    // The result is a home: it goes on where it ended.
+    let engine = Place {
+        folder: tempfile::tempdir().unwrap(),
+        files: FaultyFiles::over(Arc::new(RealFiles)),
+    };
+    fs::remove_dir(engine.folder.path()).unwrap();
+    fs::rename(&new, engine.folder.path()).unwrap();
+    let opened = engine.with_stream();
+    let last = old.model().last().unwrap().0;
+    // Its last segment is old enough to be sealed first, which takes a line.
+    let first = super::support::append(&opened, 1).unwrap().first;
+    assert!(
+        (last + 1..=last + 2).contains(&first),
+        "{first} after {last}"
+    );
+    opened.close();
+    for report in reports(engine.folder.path()) {
+        assert_eq!(report.bad_lines, 0, "{report:#?}");
+    }
+}
+
+#[test]
+fn c08_a_restore_to_any_point_is_the_past_as_it_was() {
+    let old = Old::new(60);
+    let model = old.model();
+    let taken = old.take();
+    let last = model.len();
+    // Points between lines, on lines, before the first and after the last, in an order of no
+    // meaning; one restore by instant and one by line for each.
+    for round in 0..30 {
+        let at = (round * 31 + 17) % (last + 1);
+        let to = old.home().join(format!("at-{round}"));
+        let keep = at;
+        let ts = match at.checked_sub(1) {
+            Some(index) => stamp(&model[index].1),
+            None => begin() - TimeDelta::seconds(1),
+        };
+        restored(&taken.folder, &to, Some(&Until::Time(ts))).unwrap();
+        // Lines of one millisecond stay together.
+        let keep = model
+            .iter()
+            .take_while(|(_, t, _)| stamp(t) <= ts)
+            .count()
+            .max(keep);
+        assert_eq!(own_lines(&to.join("logs")), model[..keep], "round {round}");
+        for report in reports(&to) {
+            assert_eq!(report.bad_lines, 0, "round {round}: {report:#?}");
+        }
+
+        let to = old.home().join(format!("line-{round}"));
+        let (stream, seq) = ("x".to_owned(), at as u64);
+        let back = restored(&taken.folder, &to, Some(&Until::Line { stream, seq })).unwrap();
+        assert_eq!(own_lines(&to.join("logs")), model[..at], "round {round}");
+        for journal in back.journals.iter().filter(|one| one.name != "x") {
+            assert_eq!(journal.last_seq, journal.backup_last_seq, "{journal:?}");
+        }
+    }
+    let beyond = Until::Line {
+        stream: "x".to_owned(),
+        seq: last as u64 + 1,
+    };
+    let unknown = Until::Line {
+        stream: "y".to_owned(),
+        seq: 1,
+    };
+    let to = old.home().join("never");
+    assert!(matches!(
+        restored(&taken.folder, &to, Some(&beyond)),
+        Err(BackupError::NoLine { .. })
+    ));
+    assert!(matches!(
+        restored(&taken.folder, &to, Some(&unknown)),
+        Err(BackupError::NoStream { .. })
+    ));
+    assert!(!to.exists());
+}
+
+fn stamp(text: &str) -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339(text).unwrap().to_utc()
+}
+
+#[test]
+fn c08_every_flipped_byte_missing_file_and_cut_manifest_is_named() {
+    let old = Old::new(12);
+    let taken = old.take();
+    let backup = &*taken.folder;
+    check(&RealFiles, backup).unwrap();
+    let files = files_of(backup);
+    assert!(files.len() > 5, "{files:?}");
+    for file in &files {
+        let path = backup.join(file);
+        let good = fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << (at % 8);
+            fs::write(&path, &bad).unwrap();
+            assert_eq!(
+                named(check(&RealFiles, backup)),
+                [file.as_str()],
+                "byte {at}"
+            );
+        }
+        fs::remove_file(&path).unwrap();
+        match check(&RealFiles, backup) {
+            Err(BackupError::NoBackup { .. }) => assert_eq!(file, "manifest.json"),
+            other => assert_eq!(named(other), [file.as_str()], "missing"),
+        }
+        fs::write(&path, &good).unwrap();
+    }
+    let manifest = backup.join("manifest.json");
+    let good = fs::read(&manifest).unwrap();
+    for length in 0..good.len() {
+        fs::write(&manifest, &good[..length]).unwrap();
+        assert_eq!(named(check(&RealFiles, backup)), ["manifest.json"]);
+    }
+    fs::write(&manifest, &good).unwrap();
+    let more = backup.join("logs/x.00000000000000000001-00000000000000000001.ndjson");
+    fs::write(&more, "{}\n").unwrap();
+    let file = more.strip_prefix(backup).unwrap().to_str().unwrap();
+    let to = old.home().join("never");
+    assert_eq!(named(restored(backup, &to, None)), [file]);
+    assert_eq!(
+        visible(old.home()).iter().find(|name| *name == "never"),
+        None
+    );
+    fs::remove_file(&more).unwrap();
+    check(&RealFiles, backup).unwrap();
+}
+
+/// Every kind of call that a backup and a restore make.
+const OPS: [Op; 10] = [
+    Op::OpenAppend,
+    Op::OpenRead,
+    Op::Write,
+    Op::Sync,
+    Op::Stat,
+    Op::Rename,
+    Op::Link,
+    Op::WriteNew,
+    Op::SyncDir,
+    Op::List,
+];
+
+/// Lets each call fail in turn, once and from then on, until `run` ends without meeting the fault.
+fn sweep(mut run: impl FnMut(&dyn Files, &str)) {
+    let mut fired = 0;
+    for op in OPS {
+        for how in [How::Eio, How::Enospc, How::Short] {
+            for forever in [false, true] {
+                for at in 1.. {
+                    let files = FaultyFiles::over(Arc::new(RealFiles));
+                    let fault = Fault {
+                        op,
+                        at,
+                        forever,
+                        how,
+                    };
+                    files.fail(fault);
+                    run(&files, &format!("{fault:?}"));
+                    if files.fired() == 0 {
+                        break;
+                    }
+                    fired += 1;
+                }
+            }
+        }
+    }
+    assert!(fired > 100, "only {fired} calls were made to fail");
+}
+
+#[test]
+fn c08_a_full_or_failing_disk_leaves_nothing_that_looks_like_a_backup() {
+    let old = Old::new(12);
+    sweep(|files, fault| {
+        // The second one of each round would share segments with the first.
+        match old.take_by(files) {
+            Ok(taken) => {
+                check(&RealFiles, &taken.folder).unwrap_or_else(|error| panic!("{fault}: {error}"));
+                fs::remove_dir_all(&taken.folder).unwrap();
+            }
+            Err(_) => assert!(visible(&old.to()).is_empty(), "{fault}"),
+        }
+    });
+    // Whatever was left half built does not stand in the way.
+    let taken = old.take();
+    assert_eq!(RealFiles.list(&old.to()).unwrap().len(), 1);
+    let full = FaultyFiles::over(Arc::new(RealFiles));
+    full.set_space(Some(Space {
+        total: 1 << 30,
+        available: 10,
+    }));
+    let elsewhere = old.home().join("elsewhere");
+    let refused = take(&full, &*old.clock, old.home(), &elsewhere);
+    assert!(
+        matches!(refused, Err(BackupError::Room { .. })),
+        "{refused:?}"
+    );
+    assert!(RealFiles.list(&elsewhere).unwrap().is_empty());
+
+    sweep(|files, fault| {
+        let to = old.home().join("new");
+        match restore(files, &taken.folder, &to, None, &HISTORY) {
+            Ok(_) => {
+                assert_eq!(own_lines(&to.join("logs")), old.model(), "{fault}");
+                fs::remove_dir_all(&to).unwrap();
+            }
+            Err(_) => assert!(!to.exists(), "{fault}"),
+        }
+    });
+}
+
+#[test]
+fn c08_a_sealed_segment_is_written_once_while_it_stays_the_same() {
+    let old = Old::new(40);
+    let first = old.take();
+    assert_eq!(first.linked_bytes, 0);
+    let second = old.take();
+    assert_ne!(first.folder, second.folder, "two backups of one second");
+    let sealed: Vec<_> = old.place.names("x.0");
+    let inode = |taken: &Taken, name: &str| {
+        let path = taken.folder.join("logs").join(name);
+        RealFiles.stat(&path).unwrap().inode
+    };
+    assert!(sealed.len() > 3 && second.linked_bytes > 0, "{sealed:?}");
+    for name in &sealed {
+        assert_eq!(inode(&first, name), inode(&second, name));
+        assert_ne!(
+            RealFiles.stat(&old.place.logs().join(name)).unwrap().inode,
+            inode(&first, name),
+            "no name is shared with the home: an edit there must not reach a backup"
+        );
+    }
+    // The newest backup rots in one file, the home is changed in another: both are told, and the
+    // next backup has copies of its own.
+    let rotten = second.folder.join("logs").join(&sealed[1]);
+    let changed = old.place.logs().join(&sealed[2]);
+    for path in [&rotten, &changed] {
+        let mut bytes = fs::read(path).unwrap();
+        let at = bytes.len() / 2;
+        bytes[at] ^= 1;
+        fs::write(path, bytes).unwrap();
+    }
+    let third = old.take();
+    for (name, about) in [(&sealed[1], "is damaged"), (&sealed[2], "was changed")] {
+        assert_ne!(inode(&second, name), inode(&third, name));
+        let told = third
+            .notes
+            .iter()
+            .any(|note| note.contains(name) && note.contains(about));
+        assert!(told, "{:#?}", third.notes);
+    }
+    check(&RealFiles, &third.folder).unwrap();
+    assert_eq!(
+        named(check(&RealFiles, &second.folder)),
+        [format!("logs/{}", sealed[1])]
+    );
+    // A journal that was bad when it was backed up is restored as it was.
+    let to = old.home().join("new");
+    restored(&third.folder, &to, None).unwrap();
+    assert_eq!(reports(&to), reports(old.home()));
+}
+
+#[test]
+fn c08_two_backups_at_once_do_not_mix() {
+    let old = Old::new(4);
+    let building = old.to().join(".building.tmp");
+    RealFiles.create_dir_all(&building).unwrap();
+    fs::write(building.join("left"), "by a killed process").unwrap();
+    let hold = RealFiles.lock_dir(&building).unwrap();
+    assert!(matches!(
+        old.take_by(&RealFiles),
+        Err(BackupError::Busy { .. })
+    ));
+    assert!(building.join("left").exists());
+    drop(hold);
+    let taken = old.take();
+    assert!(!building.exists() && !taken.folder.join("left").exists());
+}
+
+#[test]
+fn c08_configurations_are_those_of_the_time_where_the_journal_tells() {
+    fn accepted(own: &line::OwnLine<'_>) -> Option<(String, echopilot::storage::engine::Revision)> {
+        let revision = text(own.members)
+            .strip_prefix("\"rev\":\"")?
+            .get(..16)?
+            .to_owned();
+        let revision = echopilot::storage::engine::Revision::parse(&revision)?;
+        Some(("flags.json".to_owned(), revision))
+    }
+    let history = History {
+        stream: "x",
+        accepted,
+        newest_only: &["keys.json"],
+    };
+    let old = Old::new(4);
+    let engine = old.place.engine_by(Arc::clone(&old.clock) as _);
+    engine.open("x", SMALL).unwrap();
+    let mut instants = vec![old.clock.now()];
+    for text in ["{\"a\": 1}\n", "{\"a\": 2}\n", "{\"a\": 3}\n"] {
+        old.clock.advance(Duration::from_secs(5));
+        engine.keep_snapshot("flags.json", text.as_bytes()).unwrap();
+        let revision = echopilot::storage::engine::Revision::of(text.as_bytes());
+        let mut lines = Lines::new();
+        lines.push("config.accepted", old.clock.now(), |out| {
+            out.extend_from_slice(format!("\"rev\":\"{revision}\"").as_bytes());
+        });
+        wait(engine.append("x", Expect::Any, None, lines, None)).unwrap();
+        fs::write(old.home().join("configs/flags.json"), text).unwrap();
+        instants.push(old.clock.now());
+    }
+    engine.close();
+    let lost = echopilot::storage::engine::Revision::of(b"{\"a\": 2}\n");
+    fs::remove_file(
+        old.home()
+            .join(format!("backups/configs/flags/{lost}.json")),
+    )
+    .unwrap();
+    let taken = old.take();
+    let expected = [
+        ("{\"a\": 3}\n", TextFrom::Untold),
+        ("{\"a\": 1}\n", TextFrom::Then),
+        ("{\"a\": 3}\n", TextFrom::Lost(lost)),
+        ("{\"a\": 3}\n", TextFrom::Then),
+    ];
+    for (round, (at, (text, from))) in instants.into_iter().zip(expected).enumerate() {
+        let to = old.home().join(format!("new-{round}"));
+        let until = Until::Time(at);
+        let back = restore(&RealFiles, &taken.folder, &to, Some(&until), &history).unwrap();
+        assert_eq!(
+            fs::read_to_string(to.join("configs/flags.json")).unwrap(),
+            text
+        );
+        let found: Vec<_> = back
+            .documents
+            .iter()
+            .map(|one| (&*one.name, &one.from))
+            .collect();
+        assert_eq!(
+            found,
+            [("flags.json", &from), ("keys.json", &TextFrom::Newest)]
+        );
+    }
+}
