@@ -21,7 +21,7 @@ use chrono::{DateTime, Utc};
 use echopilot::base::problems::Problems;
 use echopilot::capabilities::experiments::event::STREAM;
 use echopilot::capabilities::experiments::{Experiments, ExperimentsConfig, body, logic};
-use echopilot::platform::config::{Accepted, Config, Live, read};
+use echopilot::platform::config::{Accepted, Config, DaemonConfig, Live, read};
 use echopilot::platform::http::{Call, Caller, HotAnswer, HotCall, HotHandler, Role};
 use echopilot::seams::clock::{Clock, SystemClock};
 use echopilot::seams::files::RealFiles;
@@ -134,7 +134,14 @@ impl Daemon {
             at: DateTime::UNIX_EPOCH,
             actor: "file".into(),
         });
-        let experiments = Experiments::open(Arc::clone(&engine), clock, live).unwrap();
+        let daemon = Live::new(Accepted {
+            rules: read::<DaemonConfig>("bench", b"{}").unwrap(),
+            revision: Revision::of(b"{}"),
+            text: b"{}".as_slice().into(),
+            at: DateTime::UNIX_EPOCH,
+            actor: "file".into(),
+        });
+        let experiments = Experiments::open(Arc::clone(&engine), clock, live, daemon).unwrap();
         Self {
             _home: home,
             engine,

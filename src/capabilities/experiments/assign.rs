@@ -1,7 +1,6 @@
 //! Assigning: the variant is computed, and the first time for a user it is recorded.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -12,12 +11,8 @@ use super::model::{Experiment, ExperimentsRules, Variant};
 use super::service::Experiments;
 use super::view::{Delta, ExperimentsView, GroupName};
 use crate::platform::config::Accepted;
-use crate::storage::engine::{Appending, Durability, StorageError};
+use crate::storage::engine::{Appending, StorageError};
 use crate::storage::lines::Lines;
-
-/// Exposures are answered after `write(2)` and on the medium within this time: losing one to a
-/// power cut means that it is recorded at the user's next assignment.
-const EXPOSURE_DURABILITY: Durability = Durability::Interval(Duration::from_secs(1));
 
 /// An assignment.
 #[derive(Debug)]
@@ -110,6 +105,7 @@ impl Experiments {
             (group, view.expect_exposure(group, mark))
         };
         let journal = self.kept.journal();
+        let durability = Some(self.exposure_durability());
         let appending = if first {
             let mut lines = Lines::with_capacity(1, 160);
             lines.push(EXPOSURE, now, |out| {
@@ -129,10 +125,10 @@ impl Experiments {
                     }
                 });
             };
-            journal.append(lines, Some(EXPOSURE_DURABILITY), Some(Box::new(on_commit)))
+            journal.append(lines, durability, Some(Box::new(on_commit)))
         } else {
             // The line is another request's; what is behind it is acknowledged after it.
-            journal.barrier(Some(EXPOSURE_DURABILITY))
+            journal.barrier(durability)
         };
         Some(Recording {
             experiments: Arc::clone(self),

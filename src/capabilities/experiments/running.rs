@@ -26,7 +26,8 @@ fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
     let live = wiring.config::<ExperimentsConfig>()?;
     wiring.journal(STREAM)?;
     let (engine, clock) = (Arc::clone(&wiring.engine), Arc::clone(&wiring.clock));
-    Ok(Arc::new(Running(Experiments::open(engine, clock, live)?)))
+    let opened = Experiments::open(engine, clock, live, wiring.daemon.clone())?;
+    Ok(Arc::new(Running(opened)))
 }
 
 impl Capability for Running {

@@ -7,16 +7,22 @@ use super::fingerprint::Key;
 use super::ids::WINDOW;
 use super::model::ExperimentsRules;
 use super::view::ExperimentsView;
-use crate::platform::config::Live;
+use crate::platform::config::{DaemonRules, Live};
 use crate::seams::clock::Clock;
-use crate::storage::engine::{Engine, Position, StorageError, StreamHealth};
+use crate::storage::engine::{Durability, Engine, Position, StorageError, StreamHealth};
 use crate::storage::journal::Journal;
 use crate::storage::view::{Folded, Kept, View};
+
+/// Name of exposures among the durabilities of `echopilot.json`. By default they are answered after
+/// `write(2)` and on the medium within a second: losing one to a power cut means that it is
+/// recorded at the user's next assignment.
+const EXPOSURES: &str = "exposures";
 
 /// Experiments, running.
 #[derive(Debug)]
 pub struct Experiments {
     pub(super) live: Live<ExperimentsRules>,
+    daemon: Live<DaemonRules>,
     pub(super) kept: Kept<ExperimentsView>,
     pub(super) key: Key,
     /// Held from the look into the view until the lines are handed to the engine: what the view
@@ -31,8 +37,9 @@ impl Experiments {
         engine: Arc<dyn Engine>,
         clock: Arc<dyn Clock>,
         live: Live<ExperimentsRules>,
+        daemon: Live<DaemonRules>,
     ) -> anyhow::Result<Arc<Self>> {
-        Self::open_with_window(engine, clock, live, WINDOW)
+        Self::open_with_window(engine, clock, live, daemon, WINDOW)
     }
 
     /// [`Experiments::open`] that remembers another number of ids, unless a checkpoint says it.
@@ -40,6 +47,7 @@ impl Experiments {
         engine: Arc<dyn Engine>,
         clock: Arc<dyn Clock>,
         live: Live<ExperimentsRules>,
+        daemon: Live<DaemonRules>,
         window: usize,
     ) -> anyhow::Result<Arc<Self>> {
         let mut secret = [0; 16];
@@ -50,6 +58,7 @@ impl Experiments {
         let key = kept.lock().key();
         Ok(Arc::new(Self {
             live,
+            daemon,
             kept,
             key,
             submitting: Mutex::new(()),
@@ -65,6 +74,11 @@ impl Experiments {
     /// State of the journal.
     pub fn health(&self) -> StreamHealth {
         self.kept.journal().health()
+    }
+
+    /// When an exposure counts as recorded, as `echopilot.json` says now.
+    pub(super) fn exposure_durability(&self) -> Durability {
+        self.daemon.get().rules.durability(EXPOSURES)
     }
 
     /// Saves the view. To be called once no request is left.

@@ -34,6 +34,7 @@ enum Mode {
 pub struct Gate {
     inner: Arc<dyn Engine>,
     mode: Mutex<Mode>,
+    asked: Mutex<Vec<Option<Durability>>>,
 }
 
 impl std::fmt::Debug for Gate {
@@ -47,7 +48,13 @@ impl Gate {
         Self {
             inner,
             mode: Mutex::default(),
+            asked: Mutex::default(),
         }
+    }
+
+    /// The durability of each append since the last call.
+    pub fn asked(&self) -> Vec<Option<Durability>> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
     }
 
     /// From now on appends wait.
@@ -113,6 +120,7 @@ impl Engine for Gate {
         lines: Lines,
         on_commit: Option<OnCommit>,
     ) -> Appending {
+        self.asked.lock().unwrap().push(durability);
         let mut mode = self.mode.lock().unwrap();
         let (reply, told) = oneshot::channel();
         match &mut *mode {

@@ -1,7 +1,12 @@
 //! `GET /api/exp/assign`.
 
-use super::bench::{on_both, rules};
+use std::time::Duration;
+
+use echopilot::platform::config::{Config, DaemonConfig};
+use echopilot::storage::engine::Durability;
 use serde_json::json;
+
+use super::bench::{on_both, rules};
 
 #[test]
 fn an_assignment_is_answered_in_the_legacy_form() {
@@ -198,4 +203,31 @@ fn the_file_is_checked_as_a_whole() {
         let found = told.contains(expected) || told.contains(expected.trim_matches('`'));
         assert!(found, "{text}: {told}");
     }
+}
+
+#[test]
+fn an_exposure_is_as_durable_as_the_settings_in_force_say() {
+    let second = Durability::Interval(Duration::from_secs(1));
+    let shipped = DaemonConfig::SHIPPED;
+    on_both(async |shop| {
+        let bench = shop.open();
+        let settings = |exposures: &str| {
+            format!(r#"{{"journals":{{"durability":{{"exposures":"{exposures}"}}}}}}"#)
+        };
+        for (round, (text, expected)) in [
+            ("{}".to_owned(), second),
+            (settings("os"), Durability::Os),
+            (settings("always"), Durability::Always),
+            (shipped.to_owned(), second),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            bench.settle(&text);
+            bench.gate.asked();
+            let path = format!("/api/exp/assign?user=u{round}&exp=pricing_v2");
+            assert_eq!(bench.get(&path).await.status, 200);
+            assert_eq!(bench.gate.asked(), [Some(expected)], "{text}");
+        }
+    });
 }

@@ -9,7 +9,7 @@ use chrono::DateTime;
 use echopilot::capabilities::experiments::event::STREAM;
 use echopilot::capabilities::experiments::model::ExperimentsRules;
 use echopilot::capabilities::experiments::{Experiments, ExperimentsConfig};
-use echopilot::platform::config::{Accepted, Config, Live, read};
+use echopilot::platform::config::{Accepted, Config, DaemonConfig, DaemonRules, Live, read};
 use echopilot::platform::http::{Answer, Call, Caller, HotAnswer, HotCall, HttpError, Role};
 use echopilot::seams::clock::{Clock, ManualClock};
 use echopilot::seams::files::RealFiles;
@@ -34,6 +34,7 @@ pub struct Bench {
     pub gate: Arc<Gate>,
     pub experiments: Arc<Experiments>,
     live: Live<ExperimentsRules>,
+    daemon: Live<DaemonRules>,
     clock: Arc<ManualClock>,
 }
 
@@ -106,14 +107,17 @@ impl Shop {
         engine.open(STREAM, options).unwrap();
         let gate = Arc::new(Gate::new(engine));
         let live = Live::new(accepted(&self.config));
+        let daemon = Live::new(settings("{}"));
         let engine: Arc<dyn Engine> = Arc::clone(&gate) as _;
         let wall: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let experiments =
-            Experiments::open_with_window(engine, wall, live.clone(), self.window).unwrap();
+            Experiments::open_with_window(engine, wall, live.clone(), daemon.clone(), self.window)
+                .unwrap();
         Bench {
             gate,
             experiments,
             live,
+            daemon,
             clock,
         }
     }
@@ -138,6 +142,17 @@ impl Shop {
     }
 }
 
+/// The daemon's own settings.
+pub fn settings(text: &str) -> Accepted<DaemonRules> {
+    Accepted {
+        rules: read::<DaemonConfig>("echopilot.json", text.as_bytes()).unwrap(),
+        revision: Revision::of(text.as_bytes()),
+        text: text.as_bytes().into(),
+        at: DateTime::UNIX_EPOCH,
+        actor: "file".into(),
+    }
+}
+
 fn accepted(text: &str) -> Accepted<ExperimentsRules> {
     Accepted {
         rules: rules(text),
@@ -154,6 +169,11 @@ pub fn rules(text: &str) -> ExperimentsRules {
 }
 
 impl Bench {
+    /// Puts other settings of the daemon in force.
+    pub fn settle(&self, text: &str) {
+        self.daemon.set(Arc::new(settings(text)));
+    }
+
     /// Puts another file in force.
     pub fn configure(&self, text: &str) {
         self.live.set(Arc::new(accepted(text)));
