@@ -1,6 +1,6 @@
 //! The HTTP side as a whole: the real program on core 0, beside it hyper alone on the same core
-//! with the same answers, and the load on core 1. Rounds are interleaved, the ratio is the median of
-//! the rounds' ratios.
+//! with the same answers, and the load on core 1. Rounds are interleaved, the ratio is the median
+//! of the rounds' ratios.
 //!
 //! `cargo bench --bench http` runs everything and prints one table. After `--`: names of parts
 //! (`flags assign log batch save start`), `rounds=5`, `millis=1000`.
@@ -193,9 +193,8 @@ fn post(kind: &str, body: &str) -> String {
 fn event(user: usize) -> String {
     let id = "#".repeat(load::DIGITS);
     let variant = ["A", "B"][user % 2];
-    format!(
-        r#"{{"event":"purchase","user":"user_{user:08}","exp":"pricing_v2","variant":"{variant}","value":12.5,"id":"bench-{id}"}}"#
-    )
+    let who = format!(r#""event":"purchase","user":"user_{user:08}","exp":"pricing_v2""#);
+    format!(r#"{{{who},"variant":"{variant}","value":12.5,"id":"bench-{id}"}}"#)
 }
 
 /// Requests of one kind for one connection.

@@ -115,7 +115,8 @@ fn bad(code: &'static str, detail: &'static str) -> HttpError {
 }
 
 fn check_target(uri: &Uri) -> Result<(), HttpError> {
-    if uri.scheme().is_some() || uri.authority().is_some() {
+    // A host without a scheme is how CONNECT asks: the table answers it, as every other method.
+    if uri.scheme().is_some() {
         return Err(bad(
             "absolute_target",
             "the request target names a host, only a path is allowed",
@@ -136,7 +137,13 @@ fn check_target(uri: &Uri) -> Result<(), HttpError> {
             text,
         ));
     }
-    let suspicious = |text: &[u8]| memchr::memchr(b'%', text).is_some();
+    if !path.is_ascii() || !query.is_ascii() {
+        return Err(bad(
+            "target_not_ascii",
+            "the request target holds bytes beyond ASCII, which must be percent-encoded",
+        ));
+    }
+    let suspicious = |text: &[u8]| memchr::memchr2(b'%', b'\\', text).is_some();
     if memchr::memmem::find(path, b"/.").is_none() && !suspicious(path) && !suspicious(query) {
         return Ok(());
     }
@@ -241,12 +248,14 @@ mod tests {
             "/a%2f..%2fb",
             "/%252e%252e/",
             "/a%5c..",
+            "/a\\..\\b",
         ] {
             assert_eq!(target(bad), Some("dot_segment"), "{bad}");
         }
         assert_eq!(target("/a%00"), Some("nul_in_target"));
         assert_eq!(target("/a?b=%00"), Some("nul_in_target"));
         assert_eq!(target("http://localhost/"), Some("absolute_target"));
+        assert_eq!(target("/fl\u{e4}gs"), Some("target_not_ascii"));
         let long = format!("/{}", "x".repeat(MAX_TARGET));
         assert_eq!(target(&long), Some("target_too_long"));
     }

@@ -122,10 +122,7 @@ impl Table {
         let found = self.exact.get(path);
         let methods = found.or_else(|| self.params.at(path).ok().map(|found| found.value));
         let Some(methods) = methods else {
-            if KNOWN.contains(method) {
-                return Err(self.not_found(path));
-            }
-            return Err(HttpError::method_not_allowed(method, "GET, HEAD, POST"));
+            return Err(self.no_such_path(method, path));
         };
         let wanted = if *method == Method::HEAD {
             &Method::GET
@@ -138,6 +135,19 @@ impl Table {
             .map(|(_, index)| *index);
         let row = index.and_then(|index| Some((index, self.rows.get(index)?)));
         row.ok_or_else(|| HttpError::method_not_allowed(method, &allow(methods)))
+    }
+
+    /// The error for a path that has no row. `*` and a bare host are no paths at all: the first
+    /// is for OPTIONS, which no row has, the second for CONNECT.
+    fn no_such_path(&self, method: &Method, path: &str) -> HttpError {
+        let is_path = path.starts_with('/');
+        if !KNOWN.contains(method) || !is_path && *method == Method::OPTIONS {
+            return HttpError::method_not_allowed(method, "GET, HEAD, POST");
+        }
+        if is_path {
+            return self.not_found(path);
+        }
+        HttpError::bad_request("bad_target", "the request target does not begin with `/`")
     }
 
     fn not_found(&self, path: &str) -> HttpError {

@@ -7,4 +7,7 @@ mod config_reload;
 mod config_world;
 mod http;
 mod http_lab;
+mod http_odd;
+mod http_odd_bodies;
+mod http_odd_table;
 mod http_slow;
