@@ -24,6 +24,9 @@ pub struct Stat {
     pub size: u64,
     /// Last change of content, in nanoseconds since 1970.
     pub mtime_ns: i128,
+    /// When the file was made, in nanoseconds since 1970; where the file system does not tell, its
+    /// last change.
+    pub born_ns: i128,
     /// Permission bits, such as 0o640.
     pub mode: u32,
     /// Owner.
@@ -83,6 +86,8 @@ pub trait AppendFile: Send + Debug {
     fn sync_data(&mut self) -> io::Result<()>;
     /// Cuts or extends the file.
     fn set_len(&mut self, size: u64) -> io::Result<()>;
+    /// Reads back from `offset`, also when the file has lost its name.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// State of the open file, which may have lost its name.
     fn stat(&self) -> io::Result<Stat>;
 }

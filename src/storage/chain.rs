@@ -92,6 +92,15 @@ impl Chain {
         self.doubts.clear();
     }
 
+    /// Appends a line that was written elsewhere to `out`, with its own number.
+    pub fn relink(&mut self, out: &mut Vec<u8>, own: &OwnLine<'_>) {
+        self.h = finish(&self.covered, own.covered);
+        line::close_with(out, own.covered, &self.h);
+        self.seq = own.seq;
+        self.covered = seeded(&self.h);
+        self.doubts.clear();
+    }
+
     /// Reads one line, its end of line included if it has one.
     pub fn read(&mut self, whole: &[u8]) -> Verdict {
         let body = whole.strip_suffix(b"\n").unwrap_or(whole);

@@ -82,6 +82,15 @@ pub fn compose_after(
     h
 }
 
+/// Appends the line of which `covered` is the beginning and `h` the chain value.
+pub fn close_with(out: &mut Vec<u8>, covered: &[u8], h: &ChainValue) {
+    out.extend_from_slice(covered);
+    out.extend_from_slice(BEFORE_H);
+    out.extend_from_slice(h);
+    out.extend_from_slice(AFTER_H);
+    out.push(b'\n');
+}
+
 /// The chain value that a line ends with, if it does, whatever stands before: what is left of an
 /// own line whose beginning is damaged.
 pub fn ending(line: &[u8]) -> Option<ChainValue> {

@@ -19,6 +19,7 @@ mod capabilities;
 mod cli;
 mod crash;
 mod daemon;
+mod faults;
 mod platform;
 mod storage;
 mod systemd;

@@ -190,6 +190,9 @@ impl AppendFile for FaultyAppend {
         self.files.turn(Op::SetLen)?;
         self.inner.set_len(size)
     }
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.inner.read_at(buffer, offset)
+    }
     fn stat(&self) -> io::Result<Stat> {
         self.inner.stat()
     }

@@ -35,12 +35,18 @@ struct DirLock(#[expect(dead_code, reason = "holds the lock by being open")] Fil
 impl Hold for DirLock {}
 
 fn stat_from(found: &Metadata) -> Stat {
+    let mtime_ns = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
+    let born = found.created().ok().and_then(|born| {
+        let since = born.duration_since(std::time::UNIX_EPOCH).ok()?;
+        i128::try_from(since.as_nanos()).ok()
+    });
     Stat {
         inode: found.ino(),
         dev: found.dev(),
         nlink: found.nlink(),
         size: found.len(),
-        mtime_ns: i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec()),
+        mtime_ns,
+        born_ns: born.unwrap_or(mtime_ns),
         mode: found.mode() & 0o7777,
         uid: found.uid(),
         gid: found.gid(),
@@ -67,6 +73,9 @@ impl AppendFile for RealFile {
     }
     fn set_len(&mut self, size: u64) -> io::Result<()> {
         self.0.set_len(size)
+    }
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, offset)
     }
     fn stat(&self) -> io::Result<Stat> {
         stat_of(&self.0)
@@ -99,7 +108,7 @@ impl Files for RealFiles {
             Make::IfMissing => OFlags::empty(),
             Make::New => OFlags::EXCL,
         };
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | exclusive;
+        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | exclusive;
         Ok(Box::new(RealFile(open(path, flags, Access::SHARED.mode)?)))
     }
 

@@ -8,6 +8,10 @@ use crate::seams::files::{Access, Files, Hold, is_full, read_whole};
 
 /// Bytes of the file with the holder's process id that are read: more than any number has.
 const PID_BYTES: u64 = 32;
+/// The system's table of locks. Source: the manual page proc(5), `/proc/locks`.
+const LOCKS: &str = "/proc/locks";
+/// Bytes of that table that are read: some ten thousand locks.
+const LOCKS_BYTES: u64 = 1 << 20;
 /// The system's name for the current boot. Source: the manual page proc(5).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -67,7 +71,7 @@ impl Home {
         let Some(lock) = files.lock_dir(path).map_err(cannot("."))? else {
             return Err(OpenError::Held {
                 home: path.display().to_string(),
-                pid: read_pid(&*files, &pid_path),
+                pid: holder(&*files, path).or_else(|| read_pid(&*files, &pid_path)),
             });
         };
         prepare(&*files, path)?;
@@ -115,6 +119,26 @@ impl Drop for Home {
         // For people only: the lock is what counts.
         let _stays = self.files.remove(&self.path.join(".echopilot/pid"));
     }
+}
+
+/// Who holds the lock, by the system's own table: the file with the number may not be written yet,
+/// or be deleted.
+fn holder(files: &dyn Files, home: &Path) -> Option<u32> {
+    let stat = files.stat(home).ok()?;
+    let mut file = files.open_read(Path::new(LOCKS)).ok()?;
+    let text = read_whole(&mut *file, LOCKS_BYTES).ok()?;
+    let end = format!(":{}", stat.inode);
+    // `1: FLOCK  ADVISORY  WRITE 4711 08:01:131074 0 EOF`. Inodes repeat across devices, and how a
+    // device is told here differs between file systems: one match alone is good enough.
+    let mut found = std::str::from_utf8(&text).ok()?.lines().filter_map(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let kind = words.next()?;
+        let (pid, file) = (words.nth(2)?, words.next()?);
+        let ours = kind == "FLOCK" && file.ends_with(&end);
+        ours.then(|| pid.parse().ok()).flatten()
+    });
+    let first = found.next()?;
+    (first > 0 && found.all(|other| other == first)).then_some(first)
 }
 
 fn read_pid(files: &dyn Files, path: &Path) -> Option<u32> {

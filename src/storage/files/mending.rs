@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 
 use super::names;
 use super::reading;
-use super::recover::{self, Tail};
+use super::recover::{self, Found, Tail};
 use super::room::Level;
 use super::segment::{self, Active};
 use super::writer::{Refusal, Writer};
@@ -116,6 +116,7 @@ impl Writer {
     /// Takes a segment that was just begun, all of it on the medium.
     fn adopt(&mut self, begun: Active) {
         self.first_at_path = begun.first;
+        self.recent.forget();
         self.active = Some(begun);
         self.synced = self.chain.seq();
         self.unsynced.clear();
@@ -256,36 +257,36 @@ impl Writer {
         let mut file = env.files.open_append(&path, Make::IfMissing)?;
         let inode = file.stat()?.inode;
         let same = found.chain.seq() == self.chain.seq() && found.chain.h() == self.chain.h();
-        let before = std::mem::replace(&mut self.chain, found.chain);
-        self.chain.foreign(&found.tail);
-        let mut bytes = Vec::new();
-        if !found.tail.is_empty() {
-            bytes.push(b'\n');
-            self.chain.foreign(b"\n");
-        }
-        let seq = before.seq().max(self.chain.seq());
-        if !same {
-            self.chain.skip_to(seq);
-            compose_truncated(&mut bytes, &mut self.chain, &before, &env, stat.size);
-        }
-        let written = segment::put_all(&mut *file, &bytes).and_then(|()| file.sync_data());
-        if let Err(error) = written {
-            self.chain = before;
-            return Err(error);
-        }
-        if !same {
+        let before = std::mem::replace(&mut self.chain, found.chain.clone());
+        let composed = self.compose_replaced(&found, &stat, !same, &before);
+        let written = composed.and_then(|(bytes, lost)| {
+            segment::put_all(&mut *file, &bytes)?;
+            file.sync_data()?;
+            Ok((bytes.len() as u64, lost))
+        });
+        let (added, lost) = match written {
+            Ok(done) => done,
+            Err(error) => {
+                self.chain = before;
+                return Err(error);
+            }
+        };
+        if lost {
             self.env.notices.push("log.truncated", &name, &[]);
         }
         self.synced = self.chain.seq();
         self.unsynced.clear();
         self.unsynced_own = 0;
-        let first = found.first.unwrap_or(seq + 1);
+        self.recent.forget();
+        let first = found
+            .first
+            .unwrap_or(before.seq().max(found.chain.seq()) + 1);
         self.first_at_path = first;
         self.active = Some(Active {
             file,
             inode,
             first,
-            size: stat.size + bytes.len() as u64,
+            size: stat.size + added,
             lines: found.lines + 1,
             opened: found.opened.unwrap_or_else(|| env.clock.now()),
             ragged: false,
@@ -293,6 +294,40 @@ impl Writer {
         self.stream
             .note(|health| health.foreign_lines += found.foreign);
         Ok(())
+    }
+
+    /// What follows the text that somebody put in place of the active segment: the end of its last
+    /// line, and the lines that it lacks because nobody could have seen them, or else one that tells
+    /// of the loss. Also whether there is a loss.
+    fn compose_replaced(
+        &mut self,
+        found: &Found,
+        stat: &Stat,
+        lacks: bool,
+        before: &Chain,
+    ) -> io::Result<(Vec<u8>, bool)> {
+        let mut bytes = Vec::new();
+        self.chain.foreign(&found.tail);
+        if !found.tail.is_empty() {
+            bytes.push(b'\n');
+            self.chain.foreign(b"\n");
+        }
+        if !lacks {
+            return Ok((bytes, false));
+        }
+        let mut whole = false;
+        let old = self.active.as_ref();
+        if let Some(old) = old.filter(|old| old.inode != stat.inode) {
+            let (carried, all) = self.recent.carry(old, stat.born_ns, &mut self.chain)?;
+            bytes.extend_from_slice(&carried);
+            whole = all;
+        }
+        if !whole {
+            let seq = before.seq().max(self.chain.seq());
+            self.chain.skip_to(seq);
+            compose_truncated(&mut bytes, &mut self.chain, before, &self.env, stat.size);
+        }
+        Ok((bytes, !whole))
     }
 
     /// Whether somebody else's bytes came between the look at the file and the write. Where they

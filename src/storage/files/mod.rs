@@ -18,6 +18,7 @@ mod recover;
 mod room;
 mod segment;
 mod stream;
+mod unseen;
 mod watching;
 mod writer;
 

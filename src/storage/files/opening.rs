@@ -9,6 +9,7 @@ use super::reading;
 use super::recover::{self, Found, Repair, Tail};
 use super::segment::{self, Active, Env};
 use super::stream::Stream;
+use super::unseen::Recent;
 use super::writer::{Refusal, Writer};
 use crate::seams::files::{Make, Stat};
 use crate::storage::chain::Chain;
@@ -28,12 +29,15 @@ pub(super) fn open(env: &Arc<Env>, stream: &Arc<Stream>) -> Writer {
         unsynced_own: 0,
         sync_due: None,
         refusing: None,
+        recent: Recent::default(),
         counted: None,
         last_try: Duration::ZERO,
         buffer: Vec::new(),
     };
     if let Err(error) = writer.recover(Tail::MayBeWhole) {
         writer.refuse(error);
+    } else {
+        writer.heed_room();
     }
     stream.announce(writer.chain.seq());
     writer

@@ -41,13 +41,22 @@ pub(super) struct Active {
     pub(super) ragged: bool,
 }
 
+/// How often in a row a write may be interrupted. A signal interrupts once; what goes on for ever
+/// must become an error, or everybody would wait for ever.
+const INTERRUPTED_MAX: u32 = 100;
+
 /// Writes all of `bytes`, going on after a short write and an interruption.
 pub(super) fn put_all(file: &mut dyn AppendFile, mut bytes: &[u8]) -> io::Result<()> {
+    let mut interrupted = 0;
     while !bytes.is_empty() {
         match file.write(bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error)
+                if error.kind() == io::ErrorKind::Interrupted && interrupted < INTERRUPTED_MAX =>
+            {
+                interrupted += 1;
+            }
             Err(error) => return Err(error),
         }
     }

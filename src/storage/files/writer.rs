@@ -8,6 +8,7 @@ use super::reading::Visible;
 use super::room::{FAILED, FULL};
 use super::segment::{Active, Env, put_all};
 use super::stream::{self, Group, Stream};
+use super::unseen::Recent;
 use crate::seams::files::is_full;
 use crate::storage::chain::Chain;
 use crate::storage::engine::{Durability, Expect, Position, StorageError};
@@ -50,6 +51,8 @@ pub(super) struct Writer {
     pub(super) refusing: Option<Refusal>,
     /// `seq` of the first line in the file that has the active segment's name.
     pub(super) first_at_path: u64,
+    /// When the latest lines were written.
+    pub(super) recent: Recent,
     /// The refusal that [`super::room::Room`] has counted for this stream.
     pub(super) counted: Option<&'static str>,
     pub(super) last_try: Duration,
@@ -94,6 +97,7 @@ impl Writer {
             self.refuse(error);
         } else {
             self.rotate_if_due();
+            self.heed_room();
         }
         self.publish();
         self.stream.announce(self.chain.seq());
@@ -230,6 +234,7 @@ impl Writer {
             active.ragged = false;
         }
         if let Some(active) = self.active.as_mut() {
+            self.recent.wrote(active.size, self.env.clock.now());
             active.size += self.buffer.len() as u64;
         }
         self.unsynced.extend_from_slice(&self.buffer);
