@@ -11,8 +11,8 @@ use super::failure::{DONE, FAILED, Failure, Outcome};
 use super::output::{Output, Style};
 use crate::base::names;
 use crate::base::problems::Problems;
-use crate::platform::config::ConfigKind;
-use crate::seams::files::{Files, read_whole};
+use crate::platform::config::{ConfigKind, LINK_HINT};
+use crate::seams::files::{Files, is_link, read_whole};
 
 /// Bytes of a document that are read at most: what the daemon takes.
 const MOST_BYTES: u64 = 5 * 1024 * 1024;
@@ -93,7 +93,12 @@ struct Checked {
 
 fn check(path: &Path, kind: &ConfigKind, files: &dyn Files) -> Result<Checked, Failure> {
     let failed = |error: io::Error| unreadable(path, &error);
-    let mut file = files.open_read(path).map_err(failed)?;
+    let opened = files.open_read(path);
+    if opened.as_ref().is_err_and(is_link) {
+        let message = format!("`{}` is a symbolic link", path.display());
+        return Err(Failure::new(message).hint(LINK_HINT));
+    }
+    let mut file = opened.map_err(failed)?;
     let text = read_whole(&mut *file, MOST_BYTES).map_err(failed)?;
     let named = path.display().to_string();
     let mut problems = Problems::new(named.as_str());

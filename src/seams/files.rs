@@ -127,7 +127,8 @@ pub trait Files: Send + Sync + Debug + 'static {
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Names in a folder, sorted. A missing folder is empty.
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
-    /// Returns once names made, changed or removed in a folder are on the medium.
+    /// Returns once names made, changed or removed in a folder are on the medium. The folder may be
+    /// named by a link.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes a file that was not there, with this content, on the medium when it returns.
     fn write_new(&self, path: &Path, body: &[u8], access: Access) -> io::Result<()>;
@@ -138,7 +139,8 @@ pub trait Files: Send + Sync + Debug + 'static {
     /// The name of the file system that holds `path` if change notices and locks cannot be relied
     /// on there (`nfs`, `smb`, `fuse`, …).
     fn remote_kind(&self, path: &Path) -> io::Result<Option<&'static str>>;
-    /// Locks a folder against other processes; `None` when another one holds it.
+    /// Locks a folder against other processes; `None` when another one holds it. The folder may be
+    /// named by a link.
     fn lock_dir(&self, path: &Path) -> io::Result<Option<Box<dyn Hold>>>;
 }
 
@@ -173,4 +175,9 @@ pub fn is_full(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
     )
+}
+
+/// Whether an error says that a symbolic link stands where a file should.
+pub fn is_link(error: &io::Error) -> bool {
+    rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP)
 }

@@ -237,6 +237,13 @@ pub enum DocumentError {
         /// File name.
         name: String,
     },
+    /// A symbolic link has its name. Following it, a save by rename would replace the link and
+    /// leave its target behind.
+    #[error("`{name}` is a symbolic link, only the file itself is read")]
+    Link {
+        /// File name.
+        name: String,
+    },
     /// Larger than a document may be.
     #[error("`{name}` has {found} bytes, at most {allowed} are read")]
     TooLarge {

@@ -7,16 +7,11 @@ use super::fingerprint::Key;
 use super::ids::WINDOW;
 use super::model::ExperimentsRules;
 use super::view::ExperimentsView;
-use crate::platform::config::{DaemonRules, Live};
+use crate::platform::config::{DaemonRules, EXPOSURES, Live};
 use crate::seams::clock::Clock;
 use crate::storage::engine::{Durability, Engine, Position, StorageError, StreamHealth};
 use crate::storage::journal::Journal;
 use crate::storage::view::{Folded, Kept, View};
-
-/// Name of exposures among the durabilities of `echopilot.json`. By default they are answered after
-/// `write(2)` and on the medium within a second: losing one to a power cut means that it is
-/// recorded at the user's next assignment.
-const EXPOSURES: &str = "exposures";
 
 /// Experiments, running.
 #[derive(Debug)]

@@ -101,6 +101,11 @@ impl Default for RawDaemon {
     }
 }
 
+/// Name of the first exposures of users among the durabilities. By default they are answered after
+/// `write(2)` and on the medium within a second: one that a power cut takes is recorded at the
+/// user's next assignment.
+pub const EXPOSURES: &str = "exposures";
+
 /// Bytes in reserve by default. Source: rule L9 of the reliability notes.
 const DEFAULT_RESERVE_BYTES: u64 = 8 << 20;
 
@@ -130,7 +135,7 @@ impl Default for RawJournals {
         Self {
             segment_bytes: 64 << 20,
             segment_age_hours: 24,
-            durability: [("exposures".to_owned(), "interval:1s".to_owned())].into(),
+            durability: [(EXPOSURES.to_owned(), "interval:1s".to_owned())].into(),
         }
     }
 }
@@ -162,6 +167,14 @@ impl DaemonRules {
             .get(journal)
             .copied()
             .unwrap_or(Durability::Always)
+    }
+
+    /// The durability of whole journals, which they are opened with; that of exposures is asked for
+    /// with each of them.
+    fn journals(&self) -> impl Iterator<Item = (&String, &Durability)> {
+        self.durability
+            .iter()
+            .filter(|(name, _)| *name != EXPOSURES)
     }
 
     /// What a journal is opened with.
@@ -200,7 +213,7 @@ impl Config for DaemonConfig {
             ),
             (
                 "journals.durability",
-                started_with.durability != now.durability,
+                !started_with.journals().eq(now.journals()),
             ),
             (
                 "reserve_bytes",

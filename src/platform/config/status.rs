@@ -78,6 +78,11 @@ pub enum EditError<E> {
     },
 }
 
+/// What to do about a document that is a link. The folder may well be one: that is how a checkout
+/// is used.
+pub const LINK_HINT: &str = "put the file itself there; to use a checkout, make the folder \
+                             `configs` the link";
+
 /// A document's error as a problem with the document as a whole.
 pub(super) fn unreadable(named: Arc<str>, error: &DocumentError) -> Problems {
     let mut problems = Problems::new(named);
@@ -89,6 +94,7 @@ pub(super) fn unreadable(named: Arc<str>, error: &DocumentError) -> Problems {
             "an empty document is never taken for \"no settings\"; write `{}` for that"
         }
         DocumentError::TooLarge { .. } => "split or shorten it",
+        DocumentError::Link { .. } => LINK_HINT,
         _ => "check the file's owner and mode",
     };
     let mut message = error.to_string();

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::HttpError;
-use crate::platform::config::EditError;
+use crate::platform::config::{EditError, LINK_HINT};
 use crate::storage::engine::{DocumentError, StorageError};
 
 /// Seconds a caller should wait before trying again while storage refuses: it looks for room at
@@ -65,6 +65,10 @@ impl<E: std::fmt::Display> From<EditError<E>> for HttpError {
             EditError::Invalid(problems) => super::extract::refused("change", &problems),
             EditError::Document(DocumentError::Io { name, source }) if is_full(&source) => {
                 StorageError::Full { stream: name }.into()
+            }
+            EditError::Document(ref document @ DocumentError::Link { .. }) => {
+                Self::new(StatusCode::CONFLICT, "not_editable", document.to_string())
+                    .hint(LINK_HINT)
             }
             EditError::Document(ref document) => {
                 use std::error::Error as _;

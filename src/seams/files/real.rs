@@ -64,6 +64,12 @@ fn open(path: &Path, flags: OFlags, mode: u32) -> io::Result<File> {
     Ok(File::from(opened))
 }
 
+/// A folder may be reached by a link, as homes and checkouts are; a file may not.
+fn open_folder(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+}
+
 impl AppendFile for RealFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
@@ -170,7 +176,7 @@ impl Files for RealFiles {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        open(path, OFlags::RDONLY | OFlags::DIRECTORY, 0)?.sync_all()
+        open_folder(path)?.sync_all()
     }
 
     fn write_new(&self, path: &Path, body: &[u8], access: Access) -> io::Result<()> {
@@ -214,7 +220,7 @@ impl Files for RealFiles {
     }
 
     fn lock_dir(&self, path: &Path) -> io::Result<Option<Box<dyn Hold>>> {
-        let folder = open(path, OFlags::RDONLY | OFlags::DIRECTORY, 0)?;
+        let folder = open_folder(path)?;
         match folder.try_lock() {
             Ok(()) => Ok(Some(Box::new(DirLock(folder)))),
             Err(std::fs::TryLockError::WouldBlock) => Ok(None),

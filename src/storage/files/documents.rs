@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::seams::files::{Access, Files, Stat, read_whole};
+use crate::seams::files::{Access, Files, Stat, is_link, read_whole};
 use crate::storage::engine::{Document, DocumentError, Revision};
 
 /// Largest document, in bytes. Source: the architecture decision of 5 MiB for one configuration.
@@ -33,6 +33,7 @@ fn failed(name: &str) -> impl Fn(io::Error) -> DocumentError {
     let name = name.to_owned();
     move |source| match source.kind() {
         io::ErrorKind::NotFound => DocumentError::Absent { name: name.clone() },
+        _ if is_link(&source) => DocumentError::Link { name: name.clone() },
         _ => DocumentError::Io {
             name: name.clone(),
             source,

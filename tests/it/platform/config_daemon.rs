@@ -71,6 +71,19 @@ fn a_changed_address_waits_for_the_next_start() {
     let after = rules(r#"{ "listen": "[::1]:0", "limits": { "max_connections": 300 } }"#);
     let restart = DaemonConfig::restart_needed(&before, &after.expect("passes"));
     assert_eq!(restart, ["listen"], "limits take effect at once");
+    for (name, expected) in [("exposures", None), ("keys", Some("journals.durability"))] {
+        let text = format!(
+            r#"{{ "journals": {{ "durability": {{ "exposures": "interval:1s", "{name}": "os" }} }} }}"#
+        );
+        // The same name twice is refused: say it once for exposures.
+        let text = text.replace(
+            r#""exposures": "interval:1s", "exposures""#,
+            r#""exposures""#,
+        );
+        let after = rules(&text).expect("passes");
+        let restart = DaemonConfig::restart_needed(&before, &after);
+        assert_eq!(restart, expected.into_iter().collect::<Vec<_>>(), "{text}");
+    }
 }
 
 #[test]

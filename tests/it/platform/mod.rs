@@ -3,6 +3,7 @@
 mod auth;
 mod config_daemon;
 mod config_edit;
+mod config_links;
 mod config_reload;
 mod config_world;
 mod http;
