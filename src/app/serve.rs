@@ -35,9 +35,9 @@ const DRAIN: Duration = Duration::from_secs(20);
 
 /// Runs the daemon until it is told to stop. `say` receives what people should read.
 pub fn serve(options: &ServeOptions, say: &mut dyn Write) -> anyhow::Result<()> {
-    process_log::begin();
     let files: Arc<dyn Files> = Arc::new(RealFiles);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    process_log::begin(&clock)?;
     let given = GivenKeys::read(&*files)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -56,6 +56,7 @@ pub fn serve(options: &ServeOptions, say: &mut dyn Write) -> anyhow::Result<()> 
         let served = run(&app, options, &*files, local.text.reveal(), say).await;
         daemon_file::remove(&*files, home);
         app.close();
+        tracing::info!("stopped: everything acknowledged is on the disk");
         served
     });
     drop(runtime);

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use tracing_subscriber::filter::LevelFilter;
+
 use crate::base::secret::Secret;
 use crate::seams::files::{Files, read_whole};
 
@@ -36,9 +38,33 @@ fn variable(name: &str) -> Option<String> {
         .filter(|value| !value.trim().is_empty())
 }
 
-/// Whether standard error goes to the system's journal: systemd.exec(5), `JOURNAL_STREAM`.
+/// Whether standard error goes to the system's journal: systemd.exec(5), `JOURNAL_STREAM`, which
+/// names the device and inode of the stream, because children inherit the variable too.
 pub(super) fn has_system_journal() -> bool {
-    variable("JOURNAL_STREAM").is_some()
+    let Some(named) = variable("JOURNAL_STREAM") else {
+        return false;
+    };
+    rustix::fs::fstat(std::io::stderr())
+        .is_ok_and(|stream| named.trim() == format!("{}:{}", stream.st_dev, stream.st_ino))
+}
+
+/// Whether a terminal should be given colours: <https://no-color.org>.
+pub(super) fn takes_colors() -> bool {
+    variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|name| name != "dumb")
+}
+
+/// How much the daemon says, by `ECHOPILOT_LOG`.
+pub(super) fn log_level() -> anyhow::Result<LevelFilter> {
+    match variable("ECHOPILOT_LOG").as_deref() {
+        None | Some("info") => Ok(LevelFilter::INFO),
+        Some("error") => Ok(LevelFilter::ERROR),
+        Some("warn") => Ok(LevelFilter::WARN),
+        Some("debug") => Ok(LevelFilter::DEBUG),
+        Some(other) => anyhow::bail!(
+            "`ECHOPILOT_LOG` is `{}`, allowed are error, warn, info, debug",
+            other.escape_debug()
+        ),
+    }
 }
 
 /// The key with which the command line speaks to a daemon elsewhere.
