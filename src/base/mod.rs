@@ -1,5 +1,6 @@
 //! Floor 0: values only. No I/O, no async, no clock.
 
+pub mod digits;
 pub mod hex;
 pub mod json;
 pub mod names;

@@ -9,7 +9,7 @@
 use sha2::{Digest, Sha256};
 
 use super::lines::Entry;
-use crate::base::{hex, time};
+use crate::base::{digits, hex, time};
 
 /// A chain value as it stands in a line.
 pub type ChainValue = [u8; 16];
@@ -63,7 +63,7 @@ pub fn compose_after(
 ) -> ChainValue {
     let start = out.len();
     out.extend_from_slice(HEAD);
-    push_number(out, seq);
+    digits::push(out, seq);
     out.extend_from_slice(b",\"ts\":\"");
     time::push_stamp(out, entry.at);
     out.extend_from_slice(b"\",\"kind\":\"");
@@ -145,21 +145,6 @@ pub fn parse(line: &[u8]) -> Option<OwnLine<'_>> {
         h,
         covered,
     })
-}
-
-fn push_number(out: &mut Vec<u8>, number: u64) {
-    let mut digits = [0_u8; 20];
-    let mut rest = number;
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 fn parse_number(digits: &[u8]) -> Option<u64> {

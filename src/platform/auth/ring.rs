@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
 use super::credential::id_of;
 use crate::platform::http::{Caller, Role};
@@ -136,6 +136,17 @@ pub struct KeyRing {
     fixed: Vec<Key>,
 }
 
+/// Whether two digests are equal, in a time that does not depend on where they differ. By words, not
+/// bytes: the barrier against a clever compiler is paid four times instead of 32.
+fn same(left: &[u8; 32], right: &[u8; 32]) -> bool {
+    let (left, right) = (left.as_chunks::<8>().0, right.as_chunks::<8>().0);
+    let pairs = left.iter().zip(right);
+    let equal = pairs.fold(Choice::from(1), |equal, (left, right)| {
+        equal & u64::from_ne_bytes(*left).ct_eq(&u64::from_ne_bytes(*right))
+    });
+    equal.into()
+}
+
 /// Compared with when no key fits, so that the work is the same; no token has this digest.
 const NOBODY: [u8; 32] = [0; 32];
 
@@ -170,10 +181,10 @@ impl KeyRing {
         let digest: [u8; 32] = Sha256::digest(token).into();
         let named = id_of(token).and_then(|id| self.ours.get(id));
         let known = named.map_or(&NOBODY, |key| &key.spec.digest);
-        let mut found = bool::from(known.ct_eq(&digest)).then_some(named).flatten();
+        let mut found = same(known, &digest).then_some(named).flatten();
         // Every fixed key is compared, found or not: the time tells nothing.
         for key in &self.fixed {
-            if bool::from(key.spec.digest.ct_eq(&digest)) {
+            if same(&key.spec.digest, &digest) {
                 found = Some(key);
             }
         }

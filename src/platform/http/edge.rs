@@ -2,10 +2,13 @@
 //! The order is the design: nothing is read before it is bounded, nothing is looked up before the
 //! request is sound, nothing is run before the caller may.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,10 +19,10 @@ use hyper::body::Body as _;
 use tower::ServiceExt as _;
 
 use super::Table;
-use super::bound::Bounded;
 use super::finish::{DateCache, Pass, finish};
 use super::guard::{Seen, ambiguous_length};
 use super::intake::{self, Bounds};
+use super::patience::{Awaits, Patience};
 use super::rules::{InForce, LiveRules, client_address};
 use super::{Answer, Body, Call, Caller, HotAnswer, HotCall, HttpError, Route, Scope};
 use crate::platform::auth::Gate;
@@ -270,6 +273,7 @@ impl Edge {
         parts: Parts,
         body: B,
         pass: Pass,
+        patience: &Patience,
     ) -> Answer
     where
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
@@ -277,9 +281,11 @@ impl Edge {
         let Some(_place) = self.place() else {
             return self.busy(&pass);
         };
-        let (bounds, total) = (admitted.bounds, admitted.total);
-        let result = self.fenced(total, async {
-            let body = intake::read(body, bounds, &*self.clock).await?;
+        let until = pass.started + admitted.total;
+        let bounds = admitted.bounds;
+        let result = self.fenced(until, patience, async {
+            let body = intake::read(body, bounds, patience).await?;
+            patience.wait_for(Awaits::Answer, until);
             self.run(admitted, parts, body).await
         });
         self.finish(result.await, &pass)
@@ -291,20 +297,29 @@ impl Edge {
         later: impl Future<Output = Result<Answer, HttpError>> + Send,
         total: Duration,
         pass: Pass,
+        patience: &Patience,
     ) -> Answer {
         let Some(_place) = self.place() else {
             return self.busy(&pass);
         };
-        self.finish(self.fenced(total, later).await, &pass)
+        let until = pass.started + total;
+        self.finish(self.fenced(until, patience, later).await, &pass)
     }
 
     async fn fenced(
         &self,
-        total: Duration,
+        until: Duration,
+        patience: &Patience,
         work: impl Future<Output = Result<Answer, HttpError>> + Send,
     ) -> Result<Answer, HttpError> {
-        let fenced = AssertUnwindSafe(work).catch_unwind();
-        match Bounded::new(fenced, total, Arc::clone(&self.clock)).await {
+        patience.wait_for(Awaits::Answer, until);
+        let mut fenced = pin!(AssertUnwindSafe(work).catch_unwind());
+        let outcome = poll_fn(|cx| match fenced.as_mut().poll(cx) {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending if patience.is_spent_on(Awaits::Answer) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        match outcome.await {
             Some(Ok(result)) => result,
             Some(Err(_told)) => Err(self.panicked()),
             None => Err(HttpError::new(

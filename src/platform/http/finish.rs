@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::{Answer, Body, Finished, HttpError};
-use crate::base::hex;
+use crate::base::{digits, hex};
 use crate::platform::limits::{Quota, Verdict};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -105,11 +106,13 @@ pub(super) fn finish(result: Result<Answer, HttpError>, pass: &Pass, dates: &Dat
 }
 
 fn share_value(verdict: Verdict) -> HeaderValue {
-    let text = format!(
-        "\"default\";r={};t={}",
-        verdict.remaining, verdict.reset_secs
-    );
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("\"default\""))
+    let mut text = Vec::with_capacity(40);
+    text.extend_from_slice(b"\"default\";r=");
+    digits::push(&mut text, u64::from(verdict.remaining));
+    text.extend_from_slice(b";t=");
+    digits::push(&mut text, u64::from(verdict.reset_secs));
+    HeaderValue::from_maybe_shared(Bytes::from(text))
+        .unwrap_or(HeaderValue::from_static("\"default\""))
 }
 
 /// An error that did not come from us, such as a refusal by one of axum's extractors.

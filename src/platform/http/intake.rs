@@ -1,8 +1,8 @@
-//! Reading request bodies: never more bytes and never longer than allowed. Clocks are armed only
+//! Reading request bodies: never more bytes and never longer than allowed. The clock is read only
 //! when a body keeps us waiting; one that came with its head costs none.
 
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -10,7 +10,7 @@ use http::StatusCode;
 use hyper::body::{Body, Frame};
 
 use super::HttpError;
-use crate::seams::clock::{Clock, Sleep};
+use super::patience::{Awaits, Patience};
 
 /// Bounds on one body.
 #[derive(Debug, Clone, Copy)]
@@ -41,16 +41,20 @@ fn too_slow() -> HttpError {
 }
 
 /// The whole body, or why not.
-pub(super) async fn read<B>(body: B, bounds: Bounds, clock: &dyn Clock) -> Result<Bytes, HttpError>
+pub(super) async fn read<B>(
+    body: B,
+    bounds: Bounds,
+    patience: &Patience,
+) -> Result<Bytes, HttpError>
 where
     B: Body<Data = Bytes>,
 {
     let mut body = pin!(body);
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
-    let mut timers = Timers::default();
+    let mut until = None;
     loop {
-        let next = std::future::poll_fn(|cx| poll(body.as_mut(), &mut timers, bounds, clock, cx));
+        let next = std::future::poll_fn(|cx| poll(body.as_mut(), &mut until, bounds, patience, cx));
         let Some(frame) = next.await? else {
             break;
         };
@@ -77,35 +81,33 @@ where
     })
 }
 
-#[derive(Default)]
-struct Timers {
-    gap: Option<Sleep>,
-    total: Option<Sleep>,
-}
-
+/// `until` is the end of the time for the whole body, set at the first wait.
 fn poll<B: Body<Data = Bytes>>(
     body: Pin<&mut B>,
-    timers: &mut Timers,
+    until: &mut Option<Duration>,
     bounds: Bounds,
-    clock: &dyn Clock,
+    patience: &Patience,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Option<Frame<Bytes>>, HttpError>> {
-    match body.poll_frame(cx) {
-        Poll::Ready(frame) => {
-            timers.gap = None;
-            return Poll::Ready(frame.transpose().map_err(|_cut| {
-                HttpError::bad_request("body_broken", "the body ended early or is not well formed")
-            }));
+    if let Poll::Ready(frame) = body.poll_frame(cx) {
+        if patience.current().0 == Awaits::Body {
+            // The next wait sets a deadline of its own.
+            patience.wait_for(Awaits::Body, Duration::MAX);
         }
-        Poll::Pending => {}
+        return Poll::Ready(frame.transpose().map_err(|_cut| {
+            HttpError::bad_request("body_broken", "the body ended early or is not well formed")
+        }));
     }
-    let gap = timers.gap.get_or_insert_with(|| clock.sleep(bounds.gap));
-    if gap.as_mut().poll(cx).is_ready() {
+    if patience.is_spent_on(Awaits::Body) {
         return Poll::Ready(Err(too_slow()));
     }
-    let total = timers
-        .total
-        .get_or_insert_with(|| clock.sleep(bounds.total));
-    ready!(total.as_mut().poll(cx));
-    Poll::Ready(Err(too_slow()))
+    if !matches!(patience.current(), (Awaits::Body, due) if due < FAR) {
+        let now = patience.now();
+        let until = *until.get_or_insert(now + bounds.total);
+        patience.wait_for(Awaits::Body, until.min(now + bounds.gap));
+    }
+    Poll::Pending
 }
+
+/// A deadline that was set by a wait is nearer than this.
+const FAR: Duration = Duration::from_millis(u64::MAX >> 2);

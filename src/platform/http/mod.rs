@@ -1,7 +1,6 @@
 //! HTTP: the routes as one table, and what stands between the socket and a handler.
 
 mod answer;
-mod bound;
 mod call;
 mod describe;
 mod edge;
@@ -10,6 +9,7 @@ mod extract;
 mod finish;
 mod guard;
 mod intake;
+mod patience;
 mod refusal;
 mod route;
 mod rules;

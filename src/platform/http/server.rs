@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt::{self, Debug};
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -15,14 +16,14 @@ use bytes::Bytes;
 use http::Request;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::edge::{Admitted, Declared, Edge, Origin, Shares};
 use super::finish::{DateCache, Pass};
 use super::intake::Bounds;
+use super::patience::{Patience, Watch};
 use super::stream::ClientStream;
 use super::{Answer, Call, Caller, HotAnswer, HttpError, LiveRules, Scope, Table};
 use crate::platform::auth::Gate;
@@ -56,6 +57,7 @@ pub struct Server {
     edge: Arc<Edge>,
     tasks: Tasks,
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    watch: Arc<Watch>,
 }
 
 impl Debug for Server {
@@ -88,12 +90,14 @@ impl Server {
             edge: Arc::new(edge),
             tasks: parts.tasks,
             open: Arc::default(),
+            watch: Arc::default(),
         }
     }
 
     /// Serves `listener` until the tasks' soft word, then lets requests in work end.
     pub async fn serve(&self, listener: TcpListener) {
         let stop = self.tasks.soft().clone();
+        self.look_after_connections();
         let mut failing = false;
         loop {
             let accepted = tokio::select! {
@@ -118,6 +122,18 @@ impl Server {
         }
     }
 
+    fn look_after_connections(&self) {
+        let (server, soft) = (self.clone(), self.tasks.soft().clone());
+        let hard = self.tasks.hard().clone();
+        self.tasks.spawn("patience", async move {
+            let drain = || server.edge.rules.get().drain;
+            server
+                .watch
+                .run(&*server.edge.clock, &soft, &hard, drain)
+                .await;
+        });
+    }
+
     /// Runs a connection, if there is room for it.
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let metrics = &self.edge.metrics;
@@ -131,6 +147,12 @@ impl Server {
         if let Err(error) = stream.set_nodelay(true) {
             warn!(%error, "cannot set TCP_NODELAY");
         }
+        let rules = self.edge.rules.get();
+        let patience = Arc::new(Patience::new(
+            Arc::clone(&self.edge.clock),
+            rules.head_timeout,
+        ));
+        self.watch.add(&patience);
         let lengths = Arc::new(AtomicU32::new(0));
         let origin = Origin {
             peer: peer.ip(),
@@ -140,29 +162,21 @@ impl Server {
             edge: Arc::clone(&self.edge),
             origin,
             lengths: Arc::clone(&lengths),
+            patience: Arc::clone(&patience),
             accounted: AtomicU32::new(0),
         }));
-        let rules = self.edge.rules.get();
-        let stream = ClientStream::new(
-            stream,
-            Arc::clone(&self.edge.clock),
-            rules.write_stall,
-            lengths,
-        );
+        let stream = ClientStream::new(stream, Arc::clone(&patience), rules.write_stall, lengths);
         let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(rules.head_timeout)
+            // `Patience` bounds heads and bodies alike, without a timer for each.
+            .header_read_timeout(None)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD)
             .auto_date_header(false)
             .half_close(false)
             .serve_connection(TokioIo::new(stream), service);
-        let stop = self.tasks.soft().clone();
-        let hard = self.tasks.hard().clone();
-        let drain = (rules.drain, Arc::clone(&self.edge.clock));
         self.tasks.spawn("connection", async move {
             let _seat = seat;
-            run_connection(connection, &stop, &hard, drain).await;
+            run_connection(connection, &patience).await;
         });
     }
 
@@ -201,9 +215,10 @@ impl Server {
         match admitted {
             Ok(admitted) => {
                 let body = http_body_util::Full::new(body);
-                Arc::clone(&self.edge)
-                    .carry(admitted, parts, body, pass)
-                    .await
+                let clock = Arc::clone(&self.edge.clock);
+                let endless = Patience::new(clock, Duration::MAX);
+                let edge = Arc::clone(&self.edge);
+                edge.carry(admitted, parts, body, pass, &endless).await
             }
             Err(error) => self.edge.finish(Err(error), &pass),
         }
@@ -264,28 +279,25 @@ impl Drop for Seat {
 
 type ClientConnection = http1::Connection<TokioIo<ClientStream>, Service>;
 
-/// Drives a connection to its end; on the soft word it ends after the request in work, on the hard
-/// word, or when draining takes too long, at once.
-async fn run_connection(
-    connection: ClientConnection,
-    stop: &CancellationToken,
-    hard: &CancellationToken,
-    (drain, clock): (Duration, Arc<dyn Clock>),
-) {
+/// Drives a connection to its end; it ends earlier when the patience with it does.
+async fn run_connection(connection: ClientConnection, patience: &Patience) {
     let mut connection = pin!(connection);
-    // Errors here are the client's doing (reset, timeout, malformed head): its connection is
-    // closed, and there is nobody to tell.
-    tokio::select! {
-        biased;
-        _ended = connection.as_mut() => return,
-        () = stop.cancelled() => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    tokio::select! {
-        _ended = connection.as_mut() => {}
-        () = hard.cancelled() => {}
-        () = clock.sleep(drain) => {}
-    }
+    let mut asked = false;
+    poll_fn(|cx| {
+        patience.register(cx.waker());
+        if patience.is_stopping() && !asked {
+            asked = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        // Errors here are the client's doing (reset, malformed head): its connection is closed, and
+        // there is nobody to tell.
+        match connection.as_mut().poll(cx) {
+            Poll::Ready(_ended) => Poll::Ready(()),
+            Poll::Pending if patience.is_over() => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await;
 }
 
 /// What the requests of one connection share.
@@ -294,6 +306,7 @@ struct Connection {
     origin: Origin,
     /// `Content-Length` lines that came in.
     lengths: Arc<AtomicU32>,
+    patience: Arc<Patience>,
     /// Those of them that hyper showed us.
     accounted: AtomicU32,
 }
@@ -313,7 +326,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
         let declared = connection.declared(&parts, &body);
         let admitted = match edge.admit(&parts, connection.origin, declared, &mut pass) {
             Ok(admitted) => admitted,
-            Err(error) => return Serving::done(edge.finish(Err(error), &pass)),
+            Err(error) => return connection.done(edge.finish(Err(error), &pass), &pass),
         };
         let route = edge.table.rows().get(admitted.row);
         if body.is_end_stream()
@@ -321,19 +334,35 @@ impl hyper::service::Service<Request<Incoming>> for Service {
             && let Some(hot) = edge.run_hot(route, &parts, &Bytes::new(), &admitted.call)
         {
             return match hot {
-                HotAnswer::Now(result) => Serving::done(edge.finish(result, &pass)),
+                HotAnswer::Now(result) => connection.done(edge.finish(result, &pass), &pass),
                 HotAnswer::Later(later) => {
-                    let edge = Arc::clone(edge);
-                    Serving::Later(Box::pin(edge.wait(later, admitted.total, pass)))
+                    let connection = Arc::clone(&self.0);
+                    Serving::Later(Box::pin(async move {
+                        let (edge, patience) = (Arc::clone(&connection.edge), &connection.patience);
+                        let answer = edge.wait(later, admitted.total, pass, patience).await;
+                        patience.wait_for_head(patience.now());
+                        answer
+                    }))
                 }
             };
         }
-        let edge = Arc::clone(edge);
-        Serving::Later(Box::pin(edge.carry(admitted, parts, body, pass)))
+        let connection = Arc::clone(&self.0);
+        Serving::Later(Box::pin(async move {
+            let (edge, patience) = (Arc::clone(&connection.edge), &connection.patience);
+            let answer = edge.carry(admitted, parts, body, pass, patience).await;
+            patience.wait_for_head(patience.now());
+            answer
+        }))
     }
 }
 
 impl Connection {
+    /// An answer that is there already; the next head is waited for from the time of this one.
+    fn done(&self, answer: Answer, pass: &Pass) -> Serving {
+        self.patience.wait_for_head(pass.started);
+        Serving::Now(Some(answer))
+    }
+
     /// What can be said of the body from its head.
     fn declared(&self, parts: &http::request::Parts, body: &Incoming) -> Declared {
         let shown = u32::from(parts.headers.contains_key(http::header::CONTENT_LENGTH));
@@ -349,12 +378,6 @@ impl Connection {
 enum Serving {
     Now(Option<Answer>),
     Later(Pin<Box<dyn Future<Output = Answer> + Send>>),
-}
-
-impl Serving {
-    fn done(answer: Answer) -> Self {
-        Self::Now(Some(answer))
-    }
 }
 
 impl Future for Serving {

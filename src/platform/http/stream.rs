@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::seams::clock::{Clock, Sleep};
+use super::patience::{Awaits, Patience};
 
 /// What a line must begin with to be counted.
 const LENGTH: &[u8] = b"content-length";
@@ -63,11 +63,11 @@ impl LineScan {
 /// The stream given to hyper.
 pub(super) struct ClientStream {
     inner: TcpStream,
-    clock: Arc<dyn Clock>,
+    patience: Arc<Patience>,
     /// How long the client may take nothing of its answer.
     stall: Duration,
-    /// Armed while a write waits.
-    timer: Option<Sleep>,
+    /// What was waited for before a write had to wait.
+    before: Option<(Awaits, Duration)>,
     scan: LineScan,
     lengths: Arc<AtomicU32>,
 }
@@ -75,36 +75,40 @@ pub(super) struct ClientStream {
 impl ClientStream {
     pub(super) fn new(
         stream: TcpStream,
-        clock: Arc<dyn Clock>,
+        patience: Arc<Patience>,
         stall: Duration,
         lengths: Arc<AtomicU32>,
     ) -> Self {
         Self {
             inner: stream,
-            clock,
+            patience,
             stall,
-            timer: None,
+            before: None,
             scan: LineScan::new(),
             lengths,
         }
     }
 
-    fn bounded<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.timer = None;
-            return written;
+    /// Takes note of a write that has to wait, and of its going on.
+    fn noted<T>(&mut self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match (&written, self.before) {
+            (Poll::Pending, None) => {
+                self.before = Some(self.patience.current());
+                let until = self.patience.now() + self.stall;
+                self.patience.wait_for(Awaits::Taking, until);
+            }
+            (Poll::Ready(_), Some((awaits, due))) => {
+                self.before = None;
+                if awaits == Awaits::Head {
+                    // Time spent on taking an answer is not time spent on sending the next head.
+                    self.patience.wait_for_head(self.patience.now());
+                } else {
+                    self.patience.wait_for(awaits, due);
+                }
+            }
+            _ => {}
         }
-        let timer = self
-            .timer
-            .get_or_insert_with(|| self.clock.sleep(self.stall));
-        match timer.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
-        }
+        written
     }
 }
 
@@ -136,7 +140,7 @@ impl AsyncWrite for ClientStream {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.inner).poll_write(cx, bytes);
-        this.bounded(cx, written)
+        this.noted(written)
     }
 
     fn poll_write_vectored(
@@ -146,7 +150,7 @@ impl AsyncWrite for ClientStream {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.inner).poll_write_vectored(cx, slices);
-        this.bounded(cx, written)
+        this.noted(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -160,7 +164,7 @@ impl AsyncWrite for ClientStream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let done = Pin::new(&mut this.inner).poll_shutdown(cx);
-        this.bounded(cx, done)
+        this.noted(done)
     }
 }
 
