@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 
-use super::http::{Answer, Body, Finished, HotAnswer, Route, Routes, Scope};
+use super::http::{Answer, Finished, HotAnswer, Route, Routes, Scope, json, prepared};
 use crate::seams::clock::Clock;
 
 /// What a part says of itself.
@@ -164,17 +164,15 @@ fn summary(checks: &[Check], clock: &dyn Clock) -> Answer {
         "uptime_secs": clock.uptime().as_secs(),
         "checks": parts,
     });
-    let mut answer = text(body.to_string(), status);
-    let json = HeaderValue::from_static("application/json");
-    answer.headers_mut().insert(CONTENT_TYPE, json);
-    answer
+    whole(json(body.to_string()), status)
 }
 
 fn text(body: String, status: StatusCode) -> Answer {
-    let mut answer = Answer::new(Body::from(body));
+    whole(prepared(body, "text/plain; charset=utf-8"), status)
+}
+
+fn whole(mut answer: Answer, status: StatusCode) -> Answer {
     *answer.status_mut() = status;
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    answer.headers_mut().insert(CONTENT_TYPE, plain);
     // A probe's answer is whole as it is: the edge must not turn a 503 into a problem document.
     answer.extensions_mut().insert(Finished);
     answer

@@ -13,7 +13,7 @@ use super::query::{self, QueryFault};
 use super::record::{Fate, Recorded};
 use super::service::Experiments;
 use super::{batch, list};
-use crate::platform::http::{Answer, Body, HotAnswer, HotCall, HttpError, Route, Routes, Scope};
+use crate::platform::http::{Answer, HotAnswer, HotCall, HttpError, Route, Routes, Scope, json};
 use crate::storage::engine::StorageError;
 
 /// Bytes of one event's body at most; the rest of the route's limit is for batches.
@@ -196,15 +196,6 @@ fn logged(line: u64, body: &[u8]) -> Answer {
     }
     out.push(b'}');
     json(out)
-}
-
-/// A 200 with a JSON body.
-pub(super) fn json(body: Vec<u8>) -> Answer {
-    let mut answer = Answer::new(Body::from(body));
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer
 }
 
 fn is_ndjson(headers: &HeaderMap) -> bool {

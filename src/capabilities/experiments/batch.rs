@@ -10,12 +10,12 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::api::{json as answer_json, lost};
+use super::api::lost;
 use super::event::push_whole;
 use super::query;
 use super::record::{Fate, Recorded};
 use super::service::Experiments;
-use crate::platform::http::{Answer, HotAnswer, HotCall, HttpError};
+use crate::platform::http::{Answer, HotAnswer, HotCall, HttpError, json};
 
 /// Lines of a batch at most: each may need a line of answer.
 const MAX_LINES: usize = 10_000;
@@ -169,5 +169,5 @@ fn report(
         out.extend_from_slice(&serde_json::to_vec(&results).unwrap_or_default());
     }
     out.push(b'}');
-    answer_json(out)
+    json(out)
 }

@@ -7,7 +7,7 @@ use super::model::{Experiment, Status};
 use super::query;
 use super::service::Experiments;
 use super::view::{ExperimentsView, Group};
-use crate::platform::http::{Answer, HotCall, HttpError, json_bytes};
+use crate::platform::http::{Answer, HotCall, HttpError, json, json_bytes};
 
 /// All experiments.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -74,7 +74,7 @@ impl Experiments {
 
     pub(super) fn answer_list(&self, hot: &HotCall<'_>) -> Result<Answer, HttpError> {
         let [] = query::parse(hot.parts.uri.query().unwrap_or_default(), [])?;
-        Ok(super::api::json(json_bytes(&self.list()).to_vec()))
+        Ok(json(json_bytes(&self.list())))
     }
 }
 

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
-use http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
+use http::header::{ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use super::service::{FlagError, Flags, PastChange, SetDone, SetFlag};
 use crate::base::time;
 use crate::platform::http::{
     Answer, BasedOn, Body, Call, HotAnswer, HotCall, HttpError, JsonBody, QueryParams, Reply,
-    Route, Routes, Scope,
+    Route, Routes, Scope, json,
 };
 use crate::storage::engine::Revision;
 
@@ -89,11 +89,13 @@ fn all(flags: &Flags, call: &HotCall<'_>) -> Answer {
         .get(IF_NONE_MATCH)
         .map(HeaderValue::as_bytes);
     let unchanged = asked.is_some_and(|tags| names_revision(tags, revision));
-    let mut answer = Answer::new(if unchanged {
-        Body::empty()
+    let mut answer = if unchanged {
+        let mut answer = Answer::new(Body::empty());
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        answer
     } else {
-        Body::from(accepted.rules.answer())
-    });
+        json(accepted.rules.answer())
+    };
     let mut tag = [b'"'; 18];
     if let Some(inside) = tag.get_mut(1..17) {
         inside.copy_from_slice(revision);
@@ -105,12 +107,6 @@ fn all(flags: &Flags, call: &HotCall<'_>) -> Answer {
         answer
             .headers_mut()
             .insert(DEGRADED, HeaderValue::from_static(code));
-    }
-    if unchanged {
-        *answer.status_mut() = StatusCode::NOT_MODIFIED;
-    } else {
-        let json = HeaderValue::from_static("application/json");
-        answer.headers_mut().insert(CONTENT_TYPE, json);
     }
     answer
 }

@@ -4,10 +4,9 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Body, HotAnswer, HotHandler, Route, Routes, Scope, Table, json_bytes};
+use super::{HotAnswer, HotHandler, Route, Routes, Scope, Table, json_bytes};
 
 /// The two descriptions, filled in once the table is whole.
 #[derive(Debug, Clone, Default)]
@@ -38,10 +37,8 @@ impl Descriptions {
 fn prepared(text: &Arc<OnceLock<Bytes>>) -> HotHandler {
     let text = Arc::clone(text);
     Arc::new(move |_call| {
-        let mut answer = Answer::new(Body::from(text.get().cloned().unwrap_or_default()));
-        let json = HeaderValue::from_static("application/json");
-        answer.headers_mut().insert(CONTENT_TYPE, json);
-        HotAnswer::Now(Ok(answer))
+        let text = text.get().cloned().unwrap_or_default();
+        HotAnswer::Now(Ok(super::json(text)))
     })
 }
 

@@ -260,10 +260,10 @@ impl Edge {
     }
 
     async fn run_axum(&self, parts: Parts, body: Bytes, call: Call) -> Result<Answer, HttpError> {
-        let mut request = Request::from_parts(parts, Body::from(body));
+        let mut request = Request::from_parts(parts, axum::body::Body::from(body));
         request.extensions_mut().insert(call);
         let Ok(answer) = self.router.clone().oneshot(request).await;
-        Ok(answer)
+        Ok(answer.map(Body::Routed))
     }
 
     /// Reads the body and runs the handler, within the bounds of the request, panics fenced.

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::answer::HEADERS;
 use super::{Answer, Body, Finished, HttpError};
 use crate::base::{digits, hex};
 use crate::platform::limits::{Quota, Verdict};
@@ -18,9 +19,6 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-
-/// Headers on one answer at most: those put on here and the handler's own.
-const HEADERS: usize = 16;
 
 /// One request on its way through: what its answer must carry, and what is counted of it.
 #[derive(Debug, Clone)]
@@ -82,7 +80,7 @@ pub(super) fn finish(result: Result<Answer, HttpError>, pass: &Pass, dates: &Dat
         Err(error) => problem(&error, &id, HeaderMap::new()),
     };
     let headers = answer.headers_mut();
-    headers.reserve(HEADERS);
+    headers.reserve(HEADERS.saturating_sub(headers.len()));
     headers.insert(header::DATE, dates.at(pass.now));
     // Copied, not formatted: the id is hex already.
     if let Ok(id) = HeaderValue::from_bytes(&id) {

@@ -1,6 +1,7 @@
 //! HTTP: the routes as one table, and what stands between the socket and a handler.
 
 mod answer;
+mod body;
 mod call;
 mod describe;
 mod edge;
@@ -17,7 +18,8 @@ mod server;
 mod stream;
 mod table;
 
-pub use answer::{Answer, Body, Finished, Reply, json_bytes};
+pub use answer::{Answer, Finished, Reply, json, json_bytes, prepared};
+pub use body::Body;
 pub use call::{Call, Caller, Role, Scope};
 pub use describe::{Descriptions, example, index, openapi};
 pub use error::HttpError;

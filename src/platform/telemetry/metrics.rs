@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use http::header::ACCEPT;
 
 use super::{HttpMetrics, LATENCY_BOUNDS_US, Page, Refusal, Spelling};
-use crate::platform::http::{Answer, Body, HotAnswer, Route, Routes, Scope, Table};
+use crate::platform::http::{HotAnswer, Route, Routes, Scope, Table, prepared};
 use crate::seams::clock::Clock;
 use crate::seams::files::{Files, read_whole};
 
@@ -60,10 +60,8 @@ impl Metrics {
                     .get(ACCEPT)
                     .and_then(|value| value.to_str().ok());
                 let spelling = Spelling::wanted(accept);
-                let mut answer = Answer::new(Body::from(own.page(spelling)));
-                let kind = HeaderValue::from_static(spelling.media_type());
-                answer.headers_mut().insert(CONTENT_TYPE, kind);
-                HotAnswer::Now(Ok(answer))
+                let page = own.page(spelling);
+                HotAnswer::Now(Ok(prepared(page, spelling.media_type())))
             })),
         ]
     }
