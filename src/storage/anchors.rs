@@ -1,5 +1,5 @@
-//! Anchors: what was told outside the home folder of where each chain stood (rule L13). A chain that
-//! somebody rewrote as a whole fits itself, but not what was told of it before.
+//! Anchors: what was told outside the home folder of where each chain stood (rule L13). A chain
+//! that somebody rewrote as a whole fits itself, but not what was told of it before.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Keys over HTTP: translates in, calls one verb, translates out. A secret leaves once, in the answer
-//! to its making.
+//! Keys over HTTP: translates in, calls one verb, translates out. A secret leaves once, in the
+//! answer to its making.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use super::service::{Asker, KeyError, Keys, MadeKey, NewKey};
 use crate::base::time;
 use crate::platform::http::{Call, HttpError, JsonBody, Reply, Role, Route, Routes, Scope};
 
-/// Seconds for which a rotated key stays valid where nothing is said: a day, so that everything that
-/// holds it can be told (our own choice).
+/// Seconds for which a rotated key stays valid where nothing is said: a day, so that everything
+/// that holds it can be told (our own choice).
 const DEFAULT_OVERLAP_SECS: u32 = 86_400;
 
 /// The rows of the route table.

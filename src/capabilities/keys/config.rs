@@ -1,5 +1,5 @@
-//! `configs/keys.json`: one entry per key, by its identity. Only digests are kept; who reads the file
-//! cannot use a key from it.
+//! `configs/keys.json`: one entry per key, by its identity. Only digests are kept; who reads the
+//! file cannot use a key from it.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,9 @@
-//! Keys: who may call the HTTP API. Entries stand in `configs/keys.json`, digests only; every making,
-//! rotation and revocation is a line of `logs/keys.ndjson`. Several keys of one role may be live, so
-//! that a rotation has an overlap. A key that was taken back fails on the next request.
+//! Keys: who may call the HTTP API. Entries stand in `configs/keys.json`, digests only; every
+//! making, rotation and revocation is a line of `logs/keys.ndjson`. Several keys of one role may be
+//! live, so that a rotation has an overlap. A key that was taken back fails on the next request.
 //!
-//! `GET|POST /api/admin/keys`, `POST /api/admin/keys/{id}/rotate`, `POST /api/admin/keys/{id}/revoke`.
+//! `GET|POST /api/admin/keys`, `POST /api/admin/keys/{id}/rotate`, `POST
+//! /api/admin/keys/{id}/revoke`.
 
 mod api;
 mod config;

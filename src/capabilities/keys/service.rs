@@ -1,5 +1,5 @@
-//! The verbs of keys: new, list, rotate, revoke. Each is an edit of the document and one line of the
-//! audit journal, which never holds a secret.
+//! The verbs of keys: new, list, rotate, revoke. Each is an edit of the document and one line of
+//! the audit journal, which never holds a secret.
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ use crate::seams::ids::{Ids, SystemIds};
 use crate::storage::engine::{Engine, Expect, StorageError};
 use crate::storage::lines::Lines;
 
-/// Name of the journal: `key.created`, `key.rotated`, `key.revoked`, each with `id`, `role`, `actor`.
+/// Name of the journal: `key.created`, `key.rotated`, `key.revoked`, each with `id`, `role`,
+/// `actor`.
 pub(super) const STREAM: &str = "keys";
 
 /// Keys, running.

@@ -136,8 +136,8 @@ pub struct KeyRing {
     fixed: Vec<Key>,
 }
 
-/// Whether two digests are equal, in a time that does not depend on where they differ. By words, not
-/// bytes: the barrier against a clever compiler is paid four times instead of 32.
+/// Whether two digests are equal, in a time that does not depend on where they differ. By words,
+/// not bytes: the barrier against a clever compiler is paid four times instead of 32.
 fn same(left: &[u8; 32], right: &[u8; 32]) -> bool {
     let (left, right) = (left.as_chunks::<8>().0, right.as_chunks::<8>().0);
     let pairs = left.iter().zip(right);

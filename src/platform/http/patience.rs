@@ -1,8 +1,8 @@
 //! How long a connection may keep us waiting (rules H1 and H6): one deadline for each, a store to
 //! move it, and one task that looks at all of them a few times a second.
 //!
-//! A timer of the runtime for each head, body and request costs more than checking a key does; these
-//! bounds are seconds long and need no more than a coarse look.
+//! A timer of the runtime for each head, body and request costs more than checking a key does;
+//! these bounds are seconds long and need no more than a coarse look.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};

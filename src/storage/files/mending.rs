@@ -297,8 +297,8 @@ impl Writer {
     }
 
     /// What follows the text that somebody put in place of the active segment: the end of its last
-    /// line, and the lines that it lacks because nobody could have seen them, or else one that tells
-    /// of the loss. Also whether there is a loss.
+    /// line, and the lines that it lacks because nobody could have seen them, or else one that
+    /// tells of the loss. Also whether there is a loss.
     fn compose_replaced(
         &mut self,
         found: &Found,

@@ -53,8 +53,8 @@ impl Recent {
         late.map(|batch| batch.offset)
     }
 
-    /// What `old` holds since then, for the file that `chain` stands at the end of; each own line is
-    /// linked to what stands before it now. Also whether no line between the two is missing.
+    /// What `old` holds since then, for the file that `chain` stands at the end of; each own line
+    /// is linked to what stands before it now. Also whether no line between the two is missing.
     pub(super) fn carry(
         &self,
         old: &Active,

@@ -1,5 +1,5 @@
-//! Keys, over HTTP only: made, used, rotated, taken back; and no secret is ever seen again (rules H7,
-//! H8 and H14 of the reliability notes).
+//! Keys, over HTTP only: made, used, rotated, taken back; and no secret is ever seen again (rules
+//! H7, H8 and H14 of the reliability notes).
 
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt as _;
