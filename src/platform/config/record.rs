@@ -1,10 +1,11 @@
 //! The audit of configurations: snapshot first, then a line in the journal `configs`, on a thread
-//! of its own, so that no swap ever waits for a disk.
+//! of its own, so that no swap ever waits for a disk. What storage refuses is kept and written when
+//! it takes lines again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,7 +16,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::status::Degraded;
-use crate::storage::engine::{Durability, Engine, Expect, Mark, Revision, StreamOptions};
+use crate::seams::files::is_full;
+use crate::storage::engine::{
+    DocumentError, Durability, Engine, Expect, Mark, Position, Revision, StorageError,
+    StreamOptions,
+};
 use crate::storage::line::{self, OwnLine};
 use crate::storage::lines::Lines;
 
@@ -24,6 +29,12 @@ pub const STREAM: &str = "configs";
 
 /// Notes that may wait for the disk; beyond that the watcher waits, after its swap.
 const MAX_WAITING: usize = 64;
+
+/// Notes that are kept while storage refuses; each may hold a whole document.
+const MAX_KEPT: usize = 16;
+
+/// How often a refused note is tried again.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// Problems told in one journal line; more are only counted.
 const MAX_TOLD: usize = 20;
@@ -50,7 +61,7 @@ pub(super) enum Note {
         degraded: Degraded,
         running_on: Revision,
     },
-    /// Answered once everything before it is written and acknowledged.
+    /// Answered once everything before it is acknowledged, or refused for now.
     Barrier(SyncSender<()>),
 }
 
@@ -70,18 +81,20 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
+    /// Never fails for the state of the disk: what cannot be written is written later.
     pub(super) fn start(engine: Arc<dyn Engine>) -> anyhow::Result<Self> {
-        engine
-            .open(STREAM, OPTIONS)
-            .context("cannot open the journal `configs`")?;
+        let mut writing = Writing {
+            engine,
+            open: false,
+            waiting: VecDeque::new(),
+            refused: false,
+        };
+        // Before anybody scans it.
+        writing.is_open();
         let (sender, notes) = mpsc::sync_channel(MAX_WAITING);
         let thread = std::thread::Builder::new()
             .name("config-recorder".into())
-            .spawn(move || {
-                for note in notes {
-                    write(&engine, note);
-                }
-            })
+            .spawn(move || writing.run(&notes))
             .context("cannot start the thread that records configurations")?;
         Ok(Self {
             sender: Mutex::new(Some(sender)),
@@ -127,9 +140,86 @@ impl Recorder {
     }
 }
 
-fn write(engine: &Arc<dyn Engine>, note: Note) {
+/// The thread's own state.
+struct Writing {
+    engine: Arc<dyn Engine>,
+    open: bool,
+    /// Notes that storage has not taken yet, the oldest first.
+    waiting: VecDeque<Note>,
+    /// Whether the last attempt failed; told once, not with every attempt.
+    refused: bool,
+}
+
+impl Writing {
+    fn run(mut self, notes: &Receiver<Note>) {
+        loop {
+            let next = if self.waiting.is_empty() {
+                notes.recv().map_err(RecvTimeoutError::from)
+            } else {
+                notes.recv_timeout(RETRY_EVERY)
+            };
+            let mut barrier = None;
+            match next {
+                Ok(Note::Barrier(done)) => barrier = Some(done),
+                Ok(note) => self.keep(note),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.write_all();
+            // Nobody waiting any more is no fault.
+            let _sent = barrier.map(|done| done.try_send(()));
+        }
+        self.write_all();
+        if !self.waiting.is_empty() {
+            let lost = self.waiting.len();
+            tracing::error!("{lost} changes of configuration are not in the journal `configs`");
+        }
+    }
+
+    fn keep(&mut self, note: Note) {
+        if self.waiting.len() == MAX_KEPT {
+            self.waiting.pop_front();
+            tracing::error!(
+                "a change of configuration is not recorded: too many wait for the disk"
+            );
+        }
+        self.waiting.push_back(note);
+    }
+
+    fn is_open(&mut self) -> bool {
+        if !self.open {
+            match self.engine.open(STREAM, OPTIONS) {
+                Ok(()) => self.open = true,
+                Err(error) => self.tell(&anyhow::Error::new(error)),
+            }
+        }
+        self.open
+    }
+
+    /// Writes what waits, in order, until storage refuses.
+    fn write_all(&mut self) {
+        while self.is_open()
+            && let Some(note) = self.waiting.front()
+        {
+            if let Err(error) = write(&self.engine, note) {
+                self.tell(&error);
+                return;
+            }
+            self.refused = false;
+            self.waiting.pop_front();
+        }
+    }
+
+    fn tell(&mut self, error: &anyhow::Error) {
+        if !std::mem::replace(&mut self.refused, true) {
+            tracing::error!("changes of configuration are recorded later: {error:#}");
+        }
+    }
+}
+
+/// Keeps the snapshot and appends the line; ends when storage has acknowledged it.
+fn write(engine: &Arc<dyn Engine>, note: &Note) -> anyhow::Result<()> {
     let mut lines = Lines::new();
-    let mut done = None;
     match note {
         Note::Accepted {
             file,
@@ -138,17 +228,11 @@ fn write(engine: &Arc<dyn Engine>, note: Note) {
             actor,
             at,
         } => {
-            if let Err(error) = engine.keep_snapshot(file, &text) {
-                tracing::error!(
-                    config.file = file,
-                    "cannot keep a snapshot of `{file}` at {revision}: {:#}",
-                    anyhow::Error::new(error)
-                );
-            }
+            snapshot(&**engine, file, revision, text)?;
             let (revision, bytes) = (revision.as_str(), text.len());
             let body =
-                json!({ "file": file, "revision": revision, "actor": &*actor, "bytes": bytes });
-            lines.push("config.accepted", at, |out| members(out, &body));
+                json!({ "file": file, "revision": revision, "actor": &**actor, "bytes": bytes });
+            lines.push("config.accepted", *at, |out| members(out, &body));
         }
         Note::Rejected {
             file,
@@ -163,16 +247,40 @@ fn write(engine: &Arc<dyn Engine>, note: Note) {
             });
             lines.push("config.rejected", degraded.since, |out| members(out, &body));
         }
-        Note::Barrier(sender) => done = Some(sender),
+        Note::Barrier(_) => return Ok(()),
     }
-    let on_commit = Box::new(move |outcome: &Result<_, _>| {
-        if let Err(error) = outcome {
-            tracing::error!("a change of configuration is not in the journal `configs`: {error}");
-        }
-        // Nobody waiting any more is no fault.
-        let _sent = done.map(|done| done.try_send(()));
+    let (tell, told) = mpsc::sync_channel(1);
+    let on_commit = Box::new(move |outcome: &Result<Position, StorageError>| {
+        // The other end waits for it.
+        let _sent = tell.try_send(outcome.clone());
     });
     drop(engine.append(STREAM, Expect::Any, None, lines, Some(on_commit)));
+    told.recv().context("storage has ended")??;
+    Ok(())
+}
+
+/// Keeps the text of a revision. On a full disk the line waits for it; where it can never be kept
+/// the line is worth having without.
+fn snapshot(
+    engine: &dyn Engine,
+    file: &str,
+    revision: &Revision,
+    text: &[u8],
+) -> anyhow::Result<()> {
+    match engine.keep_snapshot(file, text) {
+        Ok(()) => Ok(()),
+        Err(DocumentError::Io { source, .. }) if is_full(&source) => {
+            Err(source).context("cannot keep a snapshot")
+        }
+        Err(error) => {
+            tracing::error!(
+                config.file = file,
+                "cannot keep a snapshot of `{file}` at {revision}: {:#}",
+                anyhow::Error::new(error)
+            );
+            Ok(())
+        }
+    }
 }
 
 /// The members of `body` without its braces.

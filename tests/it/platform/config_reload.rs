@@ -5,6 +5,9 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use echopilot::seams::files::{Fault, How, Op};
+use echopilot::storage::engine::Revision;
+
 use super::config_world::{Toggles, World, text, wait_until};
 
 /// A way to save a text.
@@ -300,4 +303,66 @@ fn a_first_start_on_a_bad_file_runs_on_the_shipped_text_and_leaves_the_file() {
     assert_eq!(world.toggle("pay.live"), Some(true));
     assert!(world.is_degraded());
     assert_eq!(world.on_disk(), "not JSON");
+}
+
+#[test]
+fn l9_a_text_taken_on_a_full_disk_is_served_at_once_and_recorded_later() {
+    let full = |world: &World| {
+        for op in [Op::OpenAppend, Op::Write, Op::WriteNew] {
+            world.files.fail(Fault {
+                op,
+                at: 1,
+                forever: true,
+                how: How::Enospc,
+            });
+        }
+    };
+    let recorded = |world: &World, body: &str| {
+        let revision = Revision::of(body.as_bytes()).to_string();
+        let is_line = |line: &serde_json::Value| line["revision"] == *revision;
+        let snapshot = format!("backups/configs/toggles/{revision}.json");
+        world.recorded().iter().filter(|line| is_line(line)).count() == 1
+            && world.folder.path().join(snapshot).exists()
+    };
+    let mut world = World::new();
+    let first = text(&["a"], true);
+    world.save_by_rename(&first);
+    wait_until("the first text is in force", || {
+        world.toggle("a") == Some(true)
+    });
+
+    // While it runs.
+    full(&world);
+    let second = text(&["a"], false);
+    world.save_by_rename(&second);
+    wait_until("the second text is in force", || {
+        world.toggle("a") == Some(false)
+    });
+    assert!(!recorded(&world, &second));
+    world.files.heal();
+    wait_until("it is recorded", || recorded(&world, &second));
+
+    // At the start.
+    world.stop();
+    world.save_by_rename(&first);
+    full(&world);
+    world.start();
+    assert_eq!(world.toggle("a"), Some(true));
+    assert_eq!(world.recorded().len(), 3, "nothing can be written");
+    world.files.heal();
+    // Without being asked to: the file is only looked at.
+    let journal = world.folder.path().join("logs/configs.ndjson");
+    let lines = || {
+        fs::read_to_string(&journal)
+            .expect("the journal")
+            .lines()
+            .count()
+    };
+    wait_until("it is recorded", || lines() == 4);
+    let revisions: Vec<_> = world
+        .recorded()
+        .iter()
+        .map(|line| line["revision"].clone())
+        .collect();
+    assert_eq!(revisions[1], revisions[3], "the first text, again in force");
 }

@@ -10,7 +10,7 @@ use echopilot::base::json::{Path, Tree};
 use echopilot::base::problems::Problems;
 use echopilot::platform::config::{Config, ConfigStatus, ConfigStore, Live, schema_of, typed};
 use echopilot::seams::clock::{Clock, SystemClock};
-use echopilot::seams::files::RealFiles;
+use echopilot::seams::files::{FaultyFiles, RealFiles};
 use echopilot::storage::engine::Engine;
 use echopilot::storage::files::{FilesEngine, FilesSettings};
 use schemars::{JsonSchema, Schema};
@@ -83,6 +83,8 @@ pub fn text(names: &[&str], on: bool) -> String {
 
 pub struct World {
     pub folder: tempfile::TempDir,
+    /// The disk, which may be told to fail.
+    pub files: FaultyFiles,
     running: Option<Running>,
 }
 
@@ -97,6 +99,7 @@ impl World {
     pub fn new() -> Self {
         let mut world = Self {
             folder: tempfile::tempdir().expect("a folder"),
+            files: FaultyFiles::over(Arc::new(RealFiles)),
             running: None,
         };
         fs::create_dir_all(world.folder.path().join("configs")).expect("configs");
@@ -108,7 +111,8 @@ impl World {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let mut settings = FilesSettings::new(self.folder.path());
         settings.reserve_bytes = 0;
-        let engine = FilesEngine::open(settings, Arc::new(RealFiles), Arc::clone(&clock));
+        let files = Arc::new(self.files.clone());
+        let engine = FilesEngine::open(settings, files, Arc::clone(&clock));
         let engine = Arc::new(engine.expect("opens"));
         let store = ConfigStore::new(Arc::clone(&engine) as Arc<dyn Engine>, clock);
         let store = store.expect("a store");
