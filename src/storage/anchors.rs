@@ -72,7 +72,7 @@ mod tests {
     fn both_forms_are_read_and_the_rest_is_passed_over() {
         let text = "\
             2026-11-21T09:00:00Z  INFO chain anchor stream=a seq=3 h=0123456789abcdef\n\
-            Nov 21 09:00:00 host echopilot[1]:  INFO chain anchor stream=b seq=4 h=fedcba9876543210\n\
+            Nov 21 09:00:00 host ep[1]: INFO chain anchor stream=b seq=4 h=fedcba9876543210\n\
             a 5 00000000000000aa\n\
             a word of 3\n\
             chain anchor a 5 00000000000000aa\n";

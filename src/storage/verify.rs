@@ -151,6 +151,11 @@ pub fn verify_stream(
     }
     walk.report.last_seq = walk.chain.seq();
     walk.past_the_end(&active_name);
+    // There is no next line to tell: what ends as ours was ours.
+    let known = walk.suspicion.as_ref();
+    if known.is_some_and(|known| known.certain || known.ends_as_ours) {
+        walk.bad_suspicion();
+    }
     walk.report.h = *walk.chain.h();
     Ok(walk.report)
 }
@@ -160,9 +165,17 @@ struct Walk {
     chain: Chain,
     begun: bool,
     /// A line that is not ours now and may have been: the next line tells.
-    suspicion: Option<BadLine>,
+    suspicion: Option<Suspicion>,
     /// What was told of this chain and not met yet.
     anchors: OfStream,
+}
+
+struct Suspicion {
+    place: BadLine,
+    /// It needs no next line to be bad.
+    certain: bool,
+    /// It ends as lines of ours do.
+    ends_as_ours: bool,
 }
 
 impl Walk {
@@ -297,12 +310,15 @@ impl Walk {
         match self.chain.read(bytes) {
             Verdict::Foreign => {
                 self.report.foreign += 1;
-                if line::ending(body).is_some() || self.suspicion.is_none() {
-                    self.suspicion = Some(place);
-                }
+                self.suspect(body, place);
                 return;
             }
             Verdict::OwnAfterDamage => self.bad_suspicion(),
+            Verdict::Broken | Verdict::Own
+                if self.suspicion.as_ref().is_some_and(|known| known.certain) =>
+            {
+                self.bad_suspicion();
+            }
             // One number is missing, and there is a line without one: that was it.
             Verdict::Broken | Verdict::Own
                 if self.chain.seq() == expected + 1 && self.suspicion.is_some() =>
@@ -332,11 +348,35 @@ impl Walk {
         }
     }
 
+    /// Keeps a line in mind that is not ours.
+    fn suspect(&mut self, body: &[u8], place: BadLine) {
+        if self.suspicion.as_ref().is_some_and(|known| known.certain) {
+            self.bad_suspicion();
+        }
+        let ends_as_ours = line::ending(body).is_some();
+        // No person writes zeros: a file system leaves them where a write was lost (rule L4).
+        let certain = memchr::memchr(0, body).is_some();
+        if ends_as_ours || certain || self.suspicion.is_none() {
+            self.suspicion = Some(Suspicion {
+                place,
+                certain,
+                ends_as_ours,
+            });
+        }
+    }
+
     fn bad_suspicion(&mut self) {
-        if let Some(mut damaged) = self.suspicion.take() {
+        if let Some(Suspicion {
+            mut place, certain, ..
+        }) = self.suspicion.take()
+        {
             self.report.foreign -= 1;
-            damaged.what = "damaged: it does not read as a line any more";
-            self.bad(damaged);
+            place.what = if certain {
+                "damaged: there are zeros in it"
+            } else {
+                "damaged: it does not read as a line any more"
+            };
+            self.bad(place);
         }
     }
 

@@ -122,6 +122,16 @@ impl Daemon {
             .expect("kill runs");
         self.child.wait().expect("it ends").code()
     }
+
+    /// SIGTERM, and waits for the end. Gives the exit code and what was said since the start.
+    pub fn stop_and_hear(mut self) -> (Option<i32>, Vec<String>) {
+        Command::new("kill")
+            .arg(self.pid().to_string())
+            .status()
+            .expect("kill runs");
+        let code = self.child.wait().expect("it ends").code();
+        (code, self.talk.iter().collect())
+    }
 }
 
 impl Drop for Daemon {

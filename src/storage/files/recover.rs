@@ -31,6 +31,8 @@ pub(super) struct Found {
     pub(super) damage: u64,
     /// What follows the last end of line.
     pub(super) tail: Vec<u8>,
+    /// The last line is damaged, and was ours by its end: where the stream goes on after it.
+    lost: Option<Chain>,
 }
 
 /// The chain at the end of the last sealed segment.
@@ -62,6 +64,10 @@ pub(super) fn sealed_end(files: &dyn Files, logs: &Path, stream: &str) -> io::Re
         }
     })?;
     end.foreign(&tail);
+    if end.seq() < segment.last {
+        // Its last line is damaged: the number is taken all the same.
+        end.skip_to(segment.last);
+    }
     Ok(end)
 }
 
@@ -76,6 +82,7 @@ pub(super) fn walk(source: &mut Source, before: Chain) -> io::Result<Found> {
         foreign: 0,
         damage: 0,
         tail: Vec::new(),
+        lost: None,
     };
     let tail = reading::whole_lines(source, &mut |whole| {
         for line in reading::lines_of(whole) {
@@ -84,10 +91,23 @@ pub(super) fn walk(source: &mut Source, before: Chain) -> io::Result<Found> {
         ControlFlow::Continue(())
     })?;
     found.tail = tail;
+    if let Some(chain) = found.lost.take() {
+        found.chain = chain;
+        found.foreign -= 1;
+        found.damage += 1;
+    }
     Ok(found)
 }
 
 impl Found {
+    /// The number of a damaged line of ours: its own, where only what stands before it is zeros.
+    fn lost_seq(&self, body: &[u8]) -> u64 {
+        let after = memchr::memrchr(0, body).and_then(|at| body.get(at + 1..));
+        let own = after.and_then(line::parse);
+        let next = self.lost.as_ref().unwrap_or(&self.chain).seq() + 1;
+        own.map_or(next, |own| own.seq.max(next))
+    }
+
     fn take(&mut self, line: &[u8]) {
         self.size += line.len() as u64;
         let expected = self.chain.seq() + 1;
@@ -97,6 +117,11 @@ impl Found {
                 // A run of zeros is what a file system leaves of a write that a power cut took.
                 // Where the end of a line of ours is left, the next line tells.
                 let body = line.strip_suffix(b"\n").unwrap_or(line);
+                if let Some(h) = line::ending(body) {
+                    self.lost = Some(Chain::after(self.lost_seq(body), h));
+                } else if let Some(chain) = &mut self.lost {
+                    chain.foreign(line);
+                }
                 let zeros = memchr::memchr(0, line).is_some();
                 self.damage += u64::from(zeros && line::ending(body).is_none());
                 return;
@@ -118,6 +143,7 @@ impl Found {
                 }
             }
         }
+        self.lost = None;
         self.lines += 1;
         if self.first.is_none() {
             self.first = Some(self.chain.seq());

@@ -47,3 +47,34 @@ fn a_changed_line_is_named() {
         "{unknown:#?}"
     );
 }
+
+#[test]
+fn l13_the_daemons_own_log_is_what_anchors_are_read_from() {
+    let home = tempfile::tempdir().expect("a folder");
+    let daemon = crate::daemon::Daemon::start(home.path());
+    let flag = r#"{"key":"ui.new_dashboard","value":true}"#;
+    daemon.post("/api/flags/set", flag).expect(200);
+    let (code, told) = daemon.stop_and_hear();
+    assert_eq!(code, Some(0));
+    let log = home.path().join("the-log");
+    fs::write(&log, told.join("\n")).expect("the log");
+    let log = log.to_str().expect("a plain path");
+    let good = run(home.path(), &["verify", "--anchors", log, "--json"])
+        .expect(0)
+        .json();
+    let compared = good["journals"].as_array().expect("journals").iter();
+    let compared = compared.filter(|journal| journal["anchors"] == 1).count();
+    assert!(compared >= 2, "{good:#}\n{told:#?}");
+
+    // Without its last line the chain fits itself, and not what was told of it.
+    let path = home.path().join("logs/feature_flags.ndjson");
+    let text = fs::read_to_string(&path).expect("the journal");
+    let cut = text.trim_end().rfind('\n').expect("two lines") + 1;
+    fs::write(&path, &text[..cut]).expect("the journal");
+    run(home.path(), &["verify", "feature_flags"]).expect(0);
+    let bad = run(home.path(), &["verify", "feature_flags", "--anchors", log]).expect(1);
+    assert!(bad.out.contains("anchored"), "{bad:#?}");
+    let none = home.path().join("configs/flags.json");
+    let none = none.to_str().expect("a plain path");
+    run(home.path(), &["verify", "--anchors", none]).expect(1);
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -37,8 +38,20 @@ struct Tracer(Child);
 impl Tracer {
     /// Begins to; all threads are traced when this returns.
     fn attach(daemon: &Daemon, options: &[&str]) -> Self {
+        Self::begin(daemon, Path::new("/dev/null"), options)
+    }
+
+    /// Writes whole calls of one kind to `trace`, and changes nothing.
+    fn attach_to(daemon: &Daemon, trace: &Path, options: &[&str], call: &str) -> Self {
+        let kind = format!("trace={call}");
+        let whole = ["-s", "1000000", "-e", &kind];
+        Self::begin(daemon, trace, &[options, &whole].concat())
+    }
+
+    fn begin(daemon: &Daemon, trace: &Path, options: &[&str]) -> Self {
         let mut child = Command::new("strace")
-            .args(["-f", "-p", &daemon.pid().to_string(), "-o", "/dev/null"])
+            .args(["-f", "-p", &daemon.pid().to_string(), "-o"])
+            .arg(trace)
             .args(options)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -235,4 +248,77 @@ fn running_out_of_file_handles_is_survived() {
     load.acknowledge(20);
     let told = load.end();
     assert_nothing_lost(daemon, &told.acked);
+}
+
+#[test]
+fn l01_a_log_has_one_writer_thread_one_appending_handle_and_whole_lines_in_each_write() {
+    let home = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(home.path());
+    let path = home.path().join("logs/experiments.ndjson");
+    log(&daemon, "first").expect(200);
+    let before = handles(&daemon, &path);
+    let trace = home.path().join("trace");
+    let traced = Tracer::attach_to(
+        &daemon,
+        &trace,
+        &["-P", &path.display().to_string()],
+        "write",
+    );
+    let load = Load::start(&daemon, 8, "load");
+    load.acknowledge(200);
+    load.end();
+    traced.detach();
+    assert_eq!(
+        handles(&daemon, &path),
+        before,
+        "one handle, for as long as the segment lives"
+    );
+    assert_eq!(before.len(), 1);
+    // Octal 2000 is O_APPEND: open(2) on x86 and ARM.
+    assert_ne!(before[0].1 & 0o2000, 0, "flags {:o}", before[0].1);
+    let name = |task: &Path| std::fs::read_to_string(task.join("comm")).unwrap();
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap();
+    let writers: Vec<_> = tasks
+        .map(|task| task.unwrap().path())
+        .filter(|task| name(task).starts_with("log-experiments"))
+        .collect();
+    assert_eq!(writers.len(), 1);
+    let writer = writers[0]
+        .file_name()
+        .unwrap()
+        .to_string_lossy()
+        .into_owned();
+    let text = std::fs::read_to_string(&trace).unwrap();
+    let calls: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains(" write("))
+        .collect();
+    assert!(calls.len() >= 20, "{text}");
+    for line in calls {
+        assert!(line.starts_with(&writer), "another thread wrote: {line}");
+        assert!(
+            line.contains(r#""{\"seq\":"#),
+            "begins within a line: {line}"
+        );
+        assert!(line.contains(r#"\"}\n", "#), "ends within a line: {line}");
+    }
+}
+
+/// Numbers and flags of the daemon's handles on a file.
+fn handles(daemon: &Daemon, path: &Path) -> Vec<(String, u32)> {
+    let folder = format!("/proc/{}", daemon.pid());
+    let fds = std::fs::read_dir(format!("{folder}/fd")).unwrap();
+    let ours = fds
+        .map(|fd| fd.unwrap())
+        .filter(|fd| std::fs::read_link(fd.path()).is_ok_and(|target| target == path));
+    ours.map(|fd| {
+        let number = fd.file_name().to_string_lossy().into_owned();
+        let info = std::fs::read_to_string(format!("{folder}/fdinfo/{number}")).unwrap();
+        let flags = info
+            .lines()
+            .find_map(|line| line.strip_prefix("flags:"))
+            .unwrap();
+        (number, u32::from_str_radix(flags.trim(), 8).unwrap())
+    })
+    .collect()
 }

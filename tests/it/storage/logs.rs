@@ -1,8 +1,11 @@
 //! Rules L1–L5, L11, L12 and L17: what a log is, and what becomes of one whose end or middle is not
 //! as it should be.
 
+use echopilot::seams::files::RealFiles;
+use echopilot::storage::anchors::Anchors;
 use echopilot::storage::engine::{Engine, Mark};
 use echopilot::storage::line;
+use echopilot::storage::verify::verify_stream;
 
 use super::support::{Place, append, appended, bytes_after, read, until};
 
@@ -151,4 +154,83 @@ fn l17_readers_stop_at_the_last_end_of_line() {
         .unwrap();
     assert_eq!(last, 2);
     assert!(line::parse(b"{\"seq\":1}").is_none());
+}
+
+#[test]
+fn l04_runs_of_zeros_are_skipped_counted_told_and_never_rewritten() {
+    let (_place, whole) = three_lines();
+    let text = String::from_utf8(whole.clone()).unwrap();
+    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+    // Zeros over the second line, its end of line included or not, and between two lines.
+    for (from, to, lost) in [
+        (ends[0], ends[1] - 1, true),
+        (ends[0], ends[1], true),
+        (ends[0] + 5, ends[1] + 30, true),
+        (ends[1], ends[1], false),
+    ] {
+        let place = Place::new();
+        place.engine().close();
+        let mut damaged = whole.clone();
+        damaged[from..to].fill(0);
+        if !lost {
+            damaged.splice(from..to, [0; 300]);
+        }
+        // Once in the active segment, once in a sealed one.
+        for sealed in [false, true] {
+            let what = format!("zeros in {from}..{to}, sealed: {sealed}");
+            let name = "x.00000000000000000001-00000000000000000003.ndjson";
+            let path = if sealed {
+                place.logs().join(name)
+            } else {
+                place.active()
+            };
+            drop(std::fs::remove_file(place.logs().join(name)));
+            drop(std::fs::remove_file(place.active()));
+            std::fs::write(&path, &damaged).unwrap();
+            let report = verify_stream(&RealFiles, &place.logs(), "x", &Anchors::default());
+            assert!(report.unwrap().bad_lines >= 1, "{what}: verify tells");
+            let engine = place.with_stream();
+            assert!(sealed || engine.health("x").unwrap().damage >= 1, "{what}");
+            let at = append(&engine, 9).unwrap().last;
+            let found = appended(&engine);
+            assert!(
+                found.contains(&(1, 1)) && found.contains(&(at, 9)),
+                "{what}: {found:?}"
+            );
+            assert!(at > 3 || to > ends[1], "{what}: {at}");
+            engine.close();
+            assert_eq!(
+                read(&place.logs().join(place.names("x.0").remove(0))),
+                damaged,
+                "{what}"
+            );
+        }
+    }
+}
+
+#[test]
+fn l05_l11_the_number_of_a_damaged_last_line_is_never_given_again() {
+    let (_place, whole) = three_lines();
+    let text = String::from_utf8(whole.clone()).unwrap();
+    let last = text.trim_end().rfind('\n').unwrap() + 1;
+    for sealed in [false, true] {
+        let place = Place::new();
+        place.engine().close();
+        let mut damaged = whole.clone();
+        damaged[last + 2] ^= 1;
+        let name = "x.00000000000000000001-00000000000000000003.ndjson";
+        let path = if sealed {
+            place.logs().join(name)
+        } else {
+            place.active()
+        };
+        std::fs::write(path, &damaged).unwrap();
+        let engine = place.with_stream();
+        // Line 4 opens the new segment.
+        assert_eq!(append(&engine, 5).unwrap().last, 5, "sealed: {sealed}");
+        engine.close();
+        let report = verify_stream(&RealFiles, &place.logs(), "x", &Anchors::default()).unwrap();
+        let told: Vec<_> = report.bad.iter().map(|bad| (bad.line, bad.seq)).collect();
+        assert_eq!(told, [(3, 3)], "sealed: {sealed}: {report:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Storage: what every engine promises, and what the file engine does when files are not as they
 //! should be.
 
+mod anchors;
 mod backup;
 mod conformance;
 mod documents;
