@@ -10,6 +10,7 @@ use super::output::Output;
 use crate::seams::clock::Clock;
 use crate::seams::files::{Files, is_full};
 use crate::storage::backup::{BackupError, Taken, take};
+use crate::storage::engine::DocumentError;
 
 /// Backs `home` up.
 pub(super) fn run(
@@ -90,8 +91,14 @@ pub(super) fn failure(error: BackupError) -> Failure {
             Some("make room, or name another disk by `--to`; nothing was left behind".into()),
             None,
         ),
-        BackupError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+        BackupError::Io { source, .. }
+        | BackupError::Document(DocumentError::Io { source, .. })
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
             (Some("run it as the daemon's user".to_owned()), None)
+        }
+        BackupError::Document(DocumentError::Unsettled { .. }) => {
+            (Some("try again when it is saved".to_owned()), None)
         }
         BackupError::Damaged { .. } => (
             Some("use another backup; nothing was written".to_owned()),

@@ -276,8 +276,14 @@ impl Taking<'_> {
 
     fn document(&mut self, path: &str, name: &str) -> Result<(), BackupError> {
         let source = self.home.join(path);
-        let stat = self.files.stat(&source).map_err(failed("read", &source))?;
-        let document = if !is_name(name) {
+        let stat = match self.files.stat(&source) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.leave_out(path, "it was taken away meanwhile".to_owned());
+                return Ok(());
+            }
+            found => found.map_err(failed("read", &source))?,
+        };
+        let read = if !is_name(name) {
             Err("nothing reads a file of this name".to_owned())
         } else if !stat.plain {
             Err("it is no plain file".to_owned())
@@ -285,16 +291,15 @@ impl Taking<'_> {
             match read_settled(self.files, &source, path) {
                 Ok(document) => Ok(document),
                 Err(DocumentError::Empty { .. }) => Err("it is empty".to_owned()),
+                Err(DocumentError::Absent { .. }) => Err("it was taken away meanwhile".to_owned()),
                 Err(error @ DocumentError::TooLarge { .. }) => Err(error.to_string()),
                 Err(error) => return Err(error.into()),
             }
         };
-        let document = match document {
+        let document = match read {
             Ok(document) => document,
             Err(why) => {
-                let path = path.to_owned();
-                self.notes.push(format!("`{path}` is left out: {why}"));
-                self.manifest.left_out.push(LeftOut { path, why });
+                self.leave_out(path, why);
                 return Ok(());
             }
         };
@@ -306,6 +311,12 @@ impl Taking<'_> {
         self.copied_bytes += written.size;
         self.add(path.to_owned(), written.size, written.sha256, stat.mode);
         Ok(())
+    }
+
+    fn leave_out(&mut self, path: &str, why: String) {
+        self.notes.push(format!("`{path}` is left out: {why}"));
+        let path = path.to_owned();
+        self.manifest.left_out.push(LeftOut { path, why });
     }
 
     fn add(&mut self, path: String, size: u64, sha256: String, mode: u32) {

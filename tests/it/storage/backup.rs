@@ -565,3 +565,57 @@ fn c08_configurations_are_those_of_the_time_where_the_journal_tells() {
         );
     }
 }
+
+#[test]
+fn c08_a_segment_whose_sync_failed_is_backed_up_and_cut_like_any_other() {
+    let old = Old::new(6);
+    let engine = old.place.engine_by(Arc::clone(&old.clock) as _);
+    engine.open("x", OPTIONS).unwrap();
+    for number in 0..6 {
+        if number == 3 {
+            old.place.files.fail(Fault {
+                op: Op::Sync,
+                at: 1,
+                forever: false,
+                how: How::Eio,
+            });
+        }
+        old.clock.advance(Duration::from_secs(1));
+        wait(engine.append(
+            "x",
+            Expect::Any,
+            None,
+            super::support::numbered(number),
+            None,
+        ))
+        .unwrap();
+    }
+    engine.close();
+    let suspect = |home: &Path| {
+        let names = RealFiles.list(&home.join("logs")).unwrap();
+        names.iter().filter(|name| name.contains("suspect")).count()
+    };
+    assert_eq!(suspect(old.home()), 1);
+    let taken = old.take();
+    let last = taken
+        .manifest
+        .journals
+        .iter()
+        .find(|one| one.name == "x")
+        .unwrap()
+        .last_seq;
+    for seq in 0..=last {
+        let to = old.home().join(format!("new-{seq}"));
+        let stream = "x".to_owned();
+        restored(&taken.folder, &to, Some(&Until::Line { stream, seq })).unwrap();
+        let found = reports(&to)
+            .into_iter()
+            .find(|one| one.stream == "x")
+            .unwrap_or_default();
+        assert_eq!(
+            (found.lines, found.last_seq, found.bad_lines),
+            (seq, seq, 0)
+        );
+    }
+    assert_eq!(suspect(&old.home().join(format!("new-{last}"))), 1);
+}
