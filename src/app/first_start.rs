@@ -64,8 +64,7 @@ fn home_flag(home: &Path) -> String {
     }
 }
 
-/// What is said at every start.
-pub(super) fn greeting(home: &Path, address: SocketAddr) -> String {
+fn serves(home: &Path, address: SocketAddr) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let folder = home.canonicalize().unwrap_or_else(|_| home.to_owned());
     format!(
@@ -74,11 +73,18 @@ pub(super) fn greeting(home: &Path, address: SocketAddr) -> String {
     )
 }
 
+/// What is said at every start but the first. Who lost the first key reads here how to make one.
+pub(super) fn greeting(home: &Path, address: SocketAddr) -> String {
+    let (program, flag) = (program(), home_flag(home));
+    let first = serves(home, address);
+    format!("{first}how it is: {program} status{flag}; a new key: {program} key new dash{flag}\n")
+}
+
 /// What is said at the first start.
 pub(super) fn instructions(home: &Path, address: SocketAddr, key: &str) -> String {
     let (program, flag) = (program(), home_flag(home));
     let at = |file: &str| home.join(file).display().to_string();
-    let mut text = greeting(home, address);
+    let mut text = serves(home, address);
     // Writing to a string cannot fail.
     let _infallible = write!(
         text,
@@ -95,9 +101,11 @@ Flip one:
     -d '{{\"key\":\"ui.new_dashboard\",\"value\":true}}' http://{address}/api/flags/set
 
 Edit by hand, it applies as you save:   {flags}
-Watch what happens:                     tail -f {log}
-Another key:                            {program} key new dash{flag}
+Watch what happens:                     tail -F {log}
+How it is:                              {program} status{flag}
+Another key, or this one is lost:       {program} key new dash{flag}
 Everything the API can do:              {program} api{flag}
+Its examples take the key from here:    export DASHBOARD_KEY={key}
 ",
         flags = at("configs/flags.json"),
         log = at("logs/feature_flags.ndjson"),

@@ -11,6 +11,7 @@ use http_body_util::BodyExt as _;
 use tokio::runtime::Runtime;
 
 use super::assemble::{self, App};
+use super::home::must_be_ours;
 use super::settings::GivenKeys;
 use crate::platform::http::{Caller, Role};
 use crate::platform::lifecycle;
@@ -28,6 +29,7 @@ impl LocalApi {
     /// Takes `home`; an [`crate::storage::files::OpenError`] in the chain says who holds it.
     pub fn open(home: &Path) -> anyhow::Result<Self> {
         let files: Arc<dyn Files> = Arc::new(RealFiles);
+        must_be_ours(&*files, home)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -43,6 +45,11 @@ impl LocalApi {
             .block_on(async { assemble::assemble(home, &files, engine, clock, &given, None) })?;
         app.health.set_ready();
         Ok(Self { app, runtime })
+    }
+
+    /// Where a daemon on this home would listen.
+    pub fn would_listen(&self) -> std::net::SocketAddr {
+        self.app.daemon.get().rules.listen
     }
 
     /// Dispatches one request in the name of `local`. Gives status and body.

@@ -8,5 +8,6 @@ pub mod settings;
 
 mod families;
 mod first_start;
+mod home;
 mod process_log;
 mod rules;

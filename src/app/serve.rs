@@ -1,6 +1,6 @@
 //! `echopilot serve`: from the lock on the folder to the last sync.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use super::assemble::{self, App};
 use super::daemon_file::{self, DaemonFile};
 use super::first_start;
+use super::home::must_exist;
 use super::process_log;
 use super::settings::GivenKeys;
 use crate::platform::auth::{KeySpec, KeyText};
@@ -38,6 +39,7 @@ pub fn serve(options: &ServeOptions, say: &mut dyn Write) -> anyhow::Result<()> 
     let files: Arc<dyn Files> = Arc::new(RealFiles);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     process_log::begin(&clock)?;
+    must_exist(&*files, &options.home)?;
     let given = GivenKeys::read(&*files)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -60,6 +62,9 @@ pub fn serve(options: &ServeOptions, say: &mut dyn Write) -> anyhow::Result<()> 
         served
     });
     drop(runtime);
+    if outcome.is_ok() {
+        tracing::info!("stopped; all journals are closed");
+    }
     outcome
 }
 
@@ -99,11 +104,9 @@ async fn bind(app: &App, options: &ServeOptions) -> anyhow::Result<(TcpListener,
     let wanted = options
         .listen
         .unwrap_or_else(|| app.daemon.get().rules.listen);
-    let listener = TcpListener::bind(wanted).await.with_context(|| {
-        format!(
-            "cannot listen on {wanted}\nhint: another program may use the port; choose one with \
-             `--listen 127.0.0.1:0` or `listen` in `configs/echopilot.json`"
-        )
+    let listener = TcpListener::bind(wanted).await.map_err(|error| {
+        let why = unbound(error.kind());
+        anyhow::Error::new(error).context(format!("cannot listen on {wanted}\nhint: {why}"))
     })?;
     let address = listener.local_addr().context("cannot tell the port")?;
     if !address.ip().is_loopback() {
@@ -113,6 +116,23 @@ async fn bind(app: &App, options: &ServeOptions) -> anyhow::Result<(TcpListener,
         );
     }
     Ok((listener, address))
+}
+
+/// The cure for an address that cannot be had.
+const fn unbound(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::AddrInUse => {
+            "another program has the port (`ss -ltnp` names it); take any free one with \
+             `--listen 127.0.0.1:0`, or set `listen` in `configs/echopilot.json`"
+        }
+        ErrorKind::PermissionDenied => {
+            "ports below 1024 need a privilege; listen on a higher one and put a proxy in front"
+        }
+        ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; `ip address` lists those it has"
+        }
+        _ => "choose another address with `--listen` or `listen` in `configs/echopilot.json`",
+    }
 }
 
 async fn stop(tasks: &Tasks, clock: &dyn Clock) {

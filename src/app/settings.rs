@@ -112,7 +112,10 @@ fn credential(
         Ok(bytes) => {
             let text = String::from_utf8(bytes)
                 .map_err(|_| anyhow::anyhow!("the credential `{name}` is not UTF-8 text"))?;
-            Ok(Some(Secret::new(text.trim().to_owned())))
+            // As with a variable: what is empty was not given.
+            Ok(Some(text.trim())
+                .filter(|text| !text.is_empty())
+                .map(|text| Secret::new(text.to_owned())))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => {

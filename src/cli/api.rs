@@ -104,12 +104,26 @@ impl Api {
 
     /// The body of a success.
     pub(super) fn ask(&self, ask: &Ask<'_>) -> Result<Value, Failure> {
+        serde_json::from_str(&self.text(ask)?)
+            .map_err(|_| Failure::new(format!("the answer to `{}` is not JSON", ask.path)))
+    }
+
+    /// The body of a success as it came: with its order and the digits of its numbers.
+    pub(super) fn text(&self, ask: &Ask<'_>) -> Result<String, Failure> {
         let (status, body) = self.call(ask)?;
         if !(200..300).contains(&status) {
             return Err(Failure::from_answer(status, &body));
         }
-        serde_json::from_slice(&body)
-            .map_err(|_| Failure::new(format!("the answer to `{}` is not JSON", ask.path)))
+        String::from_utf8(body)
+            .map_err(|_| Failure::new(format!("the answer to `{}` is not UTF-8", ask.path)))
+    }
+
+    /// `http://HOST:PORT` of the daemon, or of the one that would run here.
+    pub(super) fn address(&self) -> String {
+        match self {
+            Self::Remote(remote) => remote.address(),
+            Self::Local(local) => format!("http://{}", reachable(local.would_listen())),
+        }
     }
 
     /// Status and body, whatever they are.

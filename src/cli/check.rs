@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::args::CheckArgs;
+use super::excerpt;
 use super::failure::{DONE, FAILED, Failure, Outcome};
 use super::output::{Output, Style};
 use crate::base::names;
@@ -86,12 +87,17 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::new(format!("cannot read `{}`: {error}", path.display()))
 }
 
-struct Checked {
+/// A file that was read.
+pub(super) struct Checked {
     path: PathBuf,
-    problems: Problems,
+    /// The file as it was read.
+    pub(super) text: Vec<u8>,
+    /// What is wrong with it.
+    pub(super) problems: Problems,
 }
 
-fn check(path: &Path, kind: &ConfigKind, files: &dyn Files) -> Result<Checked, Failure> {
+/// Reads the file at `path` as the daemon would.
+pub(super) fn check(path: &Path, kind: &ConfigKind, files: &dyn Files) -> Result<Checked, Failure> {
     let failed = |error: io::Error| unreadable(path, &error);
     let opened = files.open_read(path);
     if opened.as_ref().is_err_and(is_link) {
@@ -112,6 +118,7 @@ fn check(path: &Path, kind: &ConfigKind, files: &dyn Files) -> Result<Checked, F
     }
     Ok(Checked {
         path: path.to_owned(),
+        text,
         problems,
     })
 }
@@ -139,7 +146,7 @@ fn report(checked: &[Checked], output: &mut Output) -> Outcome {
                 let good = output.paint(Style::Green, "ok");
                 output.line(&format!("{good} {}", file.path.display()))?;
             } else {
-                output.line(&file.problems.to_string())?;
+                output.line(&excerpt::told(&file.problems, &file.text, output))?;
             }
         }
     }

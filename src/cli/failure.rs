@@ -86,9 +86,11 @@ impl From<anyhow::Error> for Failure {
             Err(error) => error,
         };
         let mut hint = None;
-        let held = error
-            .chain()
-            .any(|cause| matches!(cause.downcast_ref(), Some(OpenError::Held { .. })));
+        let held = error.chain().find_map(|cause| match cause.downcast_ref() {
+            Some(OpenError::Held { pid, .. }) => Some(*pid),
+            _ => None,
+        });
+        let closed = error.chain().find_map(not_writable);
         let mut told: Vec<String> = Vec::new();
         for cause in error.chain() {
             let text = cause.to_string();
@@ -102,17 +104,34 @@ impl From<anyhow::Error> for Failure {
                 told.push(text);
             }
         }
-        if held {
+        if let Some(pid) = held {
+            let pid = pid.map_or_else(|| "PID".to_owned(), |pid| pid.to_string());
             hint = hint.or_else(|| {
-                Some("one daemon per folder; `echopilot status` tells how that one is".to_owned())
+                Some(format!(
+                    "one process per folder: use the one that runs (`echopilot status`), stop it \
+                     with `kill {pid}`, or name another folder with `--home`"
+                ))
             });
         }
+        hint = hint.or(closed);
         Self {
-            code: if held { HELD } else { FAILED },
+            code: if held.is_some() { HELD } else { FAILED },
             message: told.join(": "),
             hint,
         }
     }
+}
+
+/// The cure for a home in which this user may not write.
+fn not_writable(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let Some(OpenError::Io { source, .. }) = cause.downcast_ref() else {
+        return None;
+    };
+    (source.kind() == io::ErrorKind::PermissionDenied).then(|| {
+        "the folder must belong to the user that runs echopilot: see `ls -ld` on it, or run as \
+         that user"
+            .to_owned()
+    })
 }
 
 impl From<io::Error> for Failure {
@@ -136,6 +155,17 @@ mod tests {
         let failure = Failure::from(error);
         assert_eq!(failure.message, "cannot write `x`: no space");
         assert_eq!(failure.hint.as_deref(), Some("make room"));
+    }
+
+    #[test]
+    fn a_folder_that_is_closed_to_us_comes_with_a_cure() {
+        let error = OpenError::Io {
+            what: "configs".to_owned(),
+            source: io::ErrorKind::PermissionDenied.into(),
+        };
+        let failure = Failure::from(anyhow::Error::new(error));
+        assert!(failure.message.contains("`configs`"), "{failure}");
+        assert!(failure.hint.is_some_and(|hint| hint.contains("ls -ld")));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::args::{FlagSetArgs, FlagVerb};
 use super::failure::{DONE, Failure, Outcome};
 use super::output::{Output, Style, plain, safe};
 use super::query::with_query;
+use crate::base::json::{Node, Tree};
 use crate::base::names;
 
 /// Does `verb`.
@@ -19,47 +20,63 @@ pub(super) fn run(verb: &FlagVerb, api: &Api, output: &mut Output) -> Outcome {
     }
 }
 
+/// What the daemon says of the flags, in the order of the file.
+fn read(text: &str) -> Result<Tree<'_>, Failure> {
+    Tree::parse(text).map_err(|_| Failure::new("the answer of the daemon is not JSON"))
+}
+
 fn list(api: &Api, output: &mut Output) -> Outcome {
-    let answer = api.ask(&Ask::get("/api/flags/get"))?;
+    let answer = api.text(&Ask::get("/api/flags/get"))?;
     if output.json() {
-        output.value(&answer)?;
+        output.line(&answer)?;
         return Ok(DONE);
     }
-    let flags = answer.get("flags").and_then(Value::as_object);
+    let tree = read(&answer)?;
+    let flags = tree.root().get("flags");
     let rows: Vec<Vec<String>> = flags
         .into_iter()
-        .flatten()
-        .map(|(key, value)| vec![safe(key), colored(output, value)])
+        .flat_map(Node::members)
+        .map(|(key, value)| vec![safe(key.str().unwrap_or_default()), colored(output, value)])
         .collect();
     output.table(&["FLAG", "VALUE"], &rows)?;
     output.next("echopilot flag set KEY VALUE");
     Ok(DONE)
 }
 
-fn colored(output: &Output, value: &Value) -> String {
-    let style = match value {
-        Value::Bool(true) => Style::Green,
-        Value::Bool(false) | Value::Null => Style::Dim,
-        _ => Style::Plain,
+/// A value for people: texts without quotes, numbers with the digits they were written with.
+fn shown(value: Node<'_>) -> String {
+    value.str().map_or_else(|| value.text().to_owned(), safe)
+}
+
+fn colored(output: &Output, value: Node<'_>) -> String {
+    let style = match value.bool() {
+        Some(true) => Style::Green,
+        Some(false) => Style::Dim,
+        None if value.is_null() => Style::Dim,
+        None => Style::Plain,
     };
-    output.paint(style, &plain(value))
+    output.paint(style, &shown(value))
 }
 
 fn get(key: &str, api: &Api, output: &mut Output) -> Outcome {
-    let answer = api.ask(&Ask::get("/api/flags/get"))?;
-    let flags = answer.get("flags").and_then(Value::as_object);
+    let answer = api.text(&Ask::get("/api/flags/get"))?;
+    let tree = read(&answer)?;
+    let flags = tree.root().get("flags");
     let Some(value) = flags.and_then(|flags| flags.get(key)) else {
         let failure = Failure::new(format!("there is no flag `{key}`"));
-        let known = flags.into_iter().flatten().map(|(key, _)| key.as_str());
-        return Err(match names::nearest(key, known) {
-            Some(near) => failure.hint(format!("did you mean `{near}`?")),
-            None => failure.hint("`echopilot flag list` shows all flags"),
-        });
+        let known = flags.into_iter().flat_map(Node::members);
+        return Err(
+            match names::nearest(key, known.filter_map(|(key, _)| key.str())) {
+                Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                None => failure.hint("`echopilot flag list` shows all flags"),
+            },
+        );
     };
     if output.json() {
-        output.value(&json!({ "key": key, "value": value }))?;
+        let (key, value) = (Value::from(key), value.text());
+        output.line(&format!("{{\"key\":{key},\"value\":{value}}}"))?;
     } else {
-        output.line(&plain(value))?;
+        output.line(&shown(value))?;
     }
     Ok(DONE)
 }
@@ -124,28 +141,51 @@ fn in_cli_words(failure: Failure, args: &FlagSetArgs) -> Failure {
 fn history(key: Option<&str>, lines: u32, api: &Api, output: &mut Output) -> Outcome {
     let limit = lines.to_string();
     let query = [("key", key), ("limit", Some(limit.as_str()))];
-    let answer = api.ask(&Ask::get(with_query("/api/flags/history", &query)))?;
+    let answer = api.text(&Ask::get(with_query("/api/flags/history", &query)))?;
     if output.json() {
-        output.value(&answer)?;
+        output.line(&answer)?;
         return Ok(DONE);
     }
-    let changes = answer.get("changes").and_then(Value::as_array);
-    let shown = |change: &Value, name: &str| change.get(name).map_or("-".to_owned(), plain);
-    let rows: Vec<Vec<String>> = changes
-        .into_iter()
-        .flatten()
-        .map(|change| {
-            ["ts", "key", "before", "after", "actor"]
-                .map(|name| shown(change, name))
-                .into()
-        })
-        .collect();
-    if rows.is_empty() {
+    let tree = read(&answer)?;
+    let changes = tree.root().get("changes");
+    let changes: Vec<Node<'_>> = changes.into_iter().flat_map(Node::elements).collect();
+    if changes.is_empty() {
         output.talk("no changes are recorded yet");
         return Ok(DONE);
     }
-    output.table(&["WHEN", "FLAG", "BEFORE", "AFTER", "BY"], &rows)?;
+    output.table(&["WHEN", "FLAG", "BEFORE", "AFTER", "BY"], &rows(&changes))?;
     Ok(DONE)
+}
+
+/// One row a change; flags that came into being together, as with a first start, share one.
+fn rows(changes: &[Node<'_>]) -> Vec<Vec<String>> {
+    let of = |change: Node<'_>, name: &str| change.get(name).map_or("-".to_owned(), shown);
+    let together = |a: &Node<'_>, b: &Node<'_>| {
+        let made = |change: Node<'_>| of(change, "kind") == "flag.created";
+        made(*a)
+            && made(*b)
+            && ["ts", "actor", "revision"]
+                .iter()
+                .all(|name| of(*a, name) == of(*b, name))
+    };
+    let row = |group: &[Node<'_>]| match group {
+        [only] => Some(vec![
+            of(*only, "ts"),
+            of(*only, "key"),
+            of(*only, "before"),
+            of(*only, "after"),
+            of(*only, "actor"),
+        ]),
+        [first, ..] => Some(vec![
+            of(*first, "ts"),
+            format!("({} new flags)", group.len()),
+            "-".to_owned(),
+            "-".to_owned(),
+            of(*first, "actor"),
+        ]),
+        [] => None,
+    };
+    changes.chunk_by(together).filter_map(row).collect()
 }
 
 #[test]
@@ -156,4 +196,23 @@ fn a_value_is_what_a_person_means_by_it() {
     assert_eq!(value_of("blue"), json!("blue"));
     assert_eq!(value_of("\"true\""), json!("true"));
     assert_eq!(value_of("{\"a\":1}"), json!("{\"a\":1}"));
+}
+
+#[test]
+fn flags_that_came_together_share_a_row() {
+    let text = r#"[{"kind":"flag.created","ts":"1","key":"a","after":1.50,"actor":"file"},
+        {"kind":"flag.created","ts":"1","key":"b","after":2,"actor":"file"},
+        {"kind":"flag.created","ts":"2","key":"c","after":2.50,"actor":"file"},
+        {"kind":"flag.changed","ts":"2","key":"c","before":2.50,"after":"x","actor":"eve"}]"#;
+    let tree = Tree::parse(text).expect("JSON");
+    let changes: Vec<Node<'_>> = tree.root().elements().collect();
+    let told: Vec<String> = rows(&changes).iter().map(|row| row.join(" ")).collect();
+    assert_eq!(
+        told,
+        [
+            "1 (2 new flags) - - file",
+            "2 c - 2.50 file",
+            "2 c 2.50 x eve"
+        ]
+    );
 }

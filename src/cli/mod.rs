@@ -8,6 +8,7 @@ mod api;
 mod args;
 mod backup;
 mod check;
+mod excerpt;
 mod exp;
 mod failure;
 mod flag;
@@ -73,7 +74,7 @@ fn run(args: &Args, output: &mut Output) -> Outcome {
         None => serve::run(global, None, output),
         Some(Verb::Serve(serve)) => serve::run(global, serve.listen, output),
         Some(Verb::Check(check)) => check::run(check, home, &kinds, files, output),
-        Some(Verb::Status) => status::run(global, files, output),
+        Some(Verb::Status) => status::run(global, &kinds, files, output),
         Some(Verb::Verify(verify)) => verify::run(verify, home, files, output),
         Some(Verb::Backup(backup)) => backup::run(backup, home, files, &SystemClock::new(), output),
         Some(Verb::Restore(restore)) => {

@@ -90,6 +90,11 @@ impl Remote {
         Self::new(address, authority.as_str(), key)
     }
 
+    /// `http://HOST:PORT`.
+    pub(super) fn address(&self) -> String {
+        format!("http://{}", self.host.to_str().unwrap_or_default())
+    }
+
     /// Whether something listens there.
     pub(super) fn listens(&self) -> bool {
         TcpStream::connect_timeout(&self.address, CONNECT_BOUND).is_ok()

@@ -7,6 +7,9 @@ use super::args::ApiArgs;
 use super::failure::{DONE, Failure, Outcome};
 use super::output::{Output, Style, plain};
 
+/// The address in the examples that the daemon gives: the shipped one.
+const WRITTEN: &str = "http://127.0.0.1:5000";
+
 /// Lists the routes whose path contains the filter.
 pub(super) fn run(args: &ApiArgs, api: &Api, output: &mut Output) -> Outcome {
     let answer = api.ask(&Ask::get("/api"))?;
@@ -26,6 +29,7 @@ pub(super) fn run(args: &ApiArgs, api: &Api, output: &mut Output) -> Outcome {
         output.value(&serde_json::json!({ "routes": routes }))?;
         return Ok(DONE);
     }
+    let address = api.address();
     let mut first = true;
     for route in routes {
         if !std::mem::take(&mut first) {
@@ -35,7 +39,7 @@ pub(super) fn run(args: &ApiArgs, api: &Api, output: &mut Output) -> Outcome {
         let name = output.paint(Style::Bold, &name);
         output.line(&format!("{name}  ({})", of(route, "scope")))?;
         output.line(&format!("  {}", of(route, "about")))?;
-        let example = of(route, "example");
+        let example = of(route, "example").replace(WRITTEN, &address);
         if !example.is_empty() {
             output.line(&format!("  {example}"))?;
         }

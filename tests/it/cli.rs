@@ -4,6 +4,7 @@ mod backup;
 mod check;
 mod manners;
 mod serve;
+mod start;
 mod tail;
 mod verbs;
 mod verify;
@@ -44,6 +45,13 @@ pub fn program(home: &Path) -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// A home that somebody has begun: verbs refuse to work on anything else.
+pub fn begun() -> tempfile::TempDir {
+    let home = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(home.path().join("configs")).expect("a folder in it");
+    home
 }
 
 /// Runs the program with `args`.

@@ -21,7 +21,8 @@ pub struct Daemon {
     home: PathBuf,
     /// `127.0.0.1:PORT`.
     pub address: String,
-    /// What it has said so far and will say, line by line.
+    heard: String,
+    /// What it says after its address, line by line.
     pub talk: mpsc::Receiver<String>,
 }
 
@@ -75,8 +76,14 @@ impl Daemon {
             child,
             home: home.to_owned(),
             address,
+            heard: heard.join("\n"),
             talk,
         }
+    }
+
+    /// What it said up to and with its address.
+    pub fn heard(&self) -> &str {
+        &self.heard
     }
 
     /// Its home folder.
@@ -116,11 +123,16 @@ impl Daemon {
 
     /// SIGTERM, and waits for the end. Gives the exit code.
     pub fn stop(mut self) -> Option<i32> {
+        self.terminate();
+        self.child.wait().expect("it ends").code()
+    }
+
+    /// SIGTERM, and goes on.
+    pub fn terminate(&self) {
         Command::new("kill")
             .arg(self.pid().to_string())
             .status()
             .expect("kill runs");
-        self.child.wait().expect("it ends").code()
     }
 
     /// SIGTERM, and waits for the end. Gives the exit code and what was said since the start.

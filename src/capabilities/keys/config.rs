@@ -101,7 +101,12 @@ impl KeysRules {
 
 impl Config for KeysConfig {
     const FILE: &'static str = "keys.json";
-    const SHIPPED: &'static str = include_str!("../../../configs/keys.json");
+    const SHIPPED: &'static str = concat!(
+        "{\n",
+        "  \"$schema\": \"schema/keys.schema.json\",\n",
+        "  \"keys\": {}\n",
+        "}\n"
+    );
     type Rules = KeysRules;
 
     fn read(tree: &Tree<'_>, problems: &mut Problems) -> Option<KeysRules> {

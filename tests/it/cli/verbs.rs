@@ -8,7 +8,7 @@ use crate::daemon::Daemon;
 
 /// Runs `story` in a home without a daemon, then in one with a daemon.
 fn both_ways(story: impl Fn(&Path)) {
-    let alone = tempfile::tempdir().expect("a folder");
+    let alone = super::begun();
     story(alone.path());
     let served = tempfile::tempdir().expect("a folder");
     let daemon = Daemon::start(served.path());

@@ -6,7 +6,7 @@ use super::run;
 
 #[test]
 fn a_changed_line_is_named() {
-    let home = tempfile::tempdir().expect("a folder");
+    let home = super::begun();
     for value in ["true", "false", "true"] {
         run(home.path(), &["flag", "set", "ui.new_dashboard", value]).expect(0);
     }
