@@ -192,7 +192,7 @@ fn c08_a_backup_under_load_restores_equal_by_seq_count_and_chain() {
 
 #[test]
 fn c08_a_kill_during_a_backup_leaves_nothing_that_looks_like_one() {
-    let home = tempfile::tempdir().expect("a folder");
+    let home = super::begun();
     let outside = tempfile::tempdir().expect("a folder");
     run(home.path(), &["flag", "set", "ui.new_dashboard", "true"]).expect(0);
     // Enough files that the kills fall into the middle.
@@ -296,6 +296,7 @@ fn c08_what_cannot_be_backed_up_or_restored_is_refused_in_words() {
         "nothing is left"
     );
 
+    fs::create_dir(home.path().join("configs")).expect("a home is begun");
     run(home.path(), &["flag", "list"]).expect(0);
     let ran = run(home.path(), &["backup"]).expect(0);
     let folder = ran.out.trim_end();
