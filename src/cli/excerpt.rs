@@ -13,7 +13,7 @@ pub(super) fn told(problems: &Problems, text: &[u8], output: &Output) -> String 
     let text = String::from_utf8_lossy(text);
     let lines: Vec<&str> = text.lines().collect();
     let mut all = String::new();
-    for problem in problems.iter() {
+    for problem in problems {
         if !all.is_empty() {
             all.push('\n');
         }
