@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::event::{self, EXPOSURE};
 use super::fingerprint::Fingerprint;
-use super::logic::{self, Refusal};
+use super::logic;
 use super::model::{Experiment, ExperimentsRules, Variant};
+use super::refusal::Refusal;
 use super::service::Experiments;
 use super::view::{Delta, ExperimentsView, GroupName};
 use crate::platform::config::Accepted;

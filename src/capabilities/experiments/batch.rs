@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::api::lost;
+use super::errors::lost;
 use super::event::push_whole;
 use super::query;
 use super::record::{Fate, Recorded};

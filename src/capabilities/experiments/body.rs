@@ -6,7 +6,7 @@ use std::ops::Deref;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::logic::{Refusal, shortened};
+use super::refusal::{Refusal, shortened};
 use crate::base::names;
 
 /// Text that is borrowed from the request where nothing in it is escaped.

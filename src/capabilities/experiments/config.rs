@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
-use super::logic::{MAX_EVENT_BYTES, is_event_name};
+use super::logic::is_event_name;
 use super::model::{Experiment, ExperimentsRules, Status};
+use super::refusal::MAX_EVENT_BYTES;
 use crate::base::json::{Path, Tree};
 use crate::base::problems::Problems;
 use crate::platform::config::{Config, schema_of, typed};

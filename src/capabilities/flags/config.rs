@@ -9,8 +9,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use schemars::{Schema, json_schema};
 
-use super::model::FlagValue;
-use super::service::{MAX_KEY, is_flag_key};
+use super::model::{FlagValue, MAX_KEY, is_flag_key};
 use crate::base::json::{Node, Path, Tree, Value};
 use crate::base::problems::Problems;
 use crate::platform::config::Config;

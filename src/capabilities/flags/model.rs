@@ -1,4 +1,4 @@
-//! Values a flag can have.
+//! Names and values a flag can have.
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -63,4 +63,17 @@ impl Serialize for FlagValue {
             Self::Null => serializer.serialize_unit(),
         }
     }
+}
+
+/// Bytes in a flag's name at most.
+pub const MAX_KEY: usize = 128;
+
+/// Whether `key` may name a flag: it begins with a letter or digit, goes on with those and `_.:/-`.
+pub fn is_flag_key(key: &str) -> bool {
+    let mut bytes = key.bytes();
+    key.len() <= MAX_KEY
+        && bytes
+            .next()
+            .is_some_and(|byte| byte.is_ascii_alphanumeric())
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_.:/-".contains(&byte))
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::config::{FlagsConfig, FlagsRules};
 use super::event::{FlagChange, FlagLine, STREAM};
-use super::model::FlagValue;
+use super::model::{FlagValue, MAX_KEY, is_flag_key};
 use super::recorder::Recorder;
 use crate::base::json::{EditFault, Path};
 use crate::base::names;
@@ -52,9 +52,6 @@ pub(super) enum FlagError {
     #[error("the edit did not finish")]
     Lost,
 }
-
-/// Bytes in a flag's name at most.
-pub(super) const MAX_KEY: usize = 128;
 
 /// A flag to be set.
 #[derive(Debug)]
@@ -212,14 +209,4 @@ impl Flags {
         })?;
         Ok(newest.into())
     }
-}
-
-/// Whether `key` may name a flag: it begins with a letter or digit, goes on with those and `_.:/-`.
-pub(super) fn is_flag_key(key: &str) -> bool {
-    let mut bytes = key.bytes();
-    key.len() <= MAX_KEY
-        && bytes
-            .next()
-            .is_some_and(|byte| byte.is_ascii_alphanumeric())
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_.:/-".contains(&byte))
 }
