@@ -1,6 +1,7 @@
 //! Floor 0: values only. No I/O, no async, no clock.
 
 pub mod digits;
+pub mod escape;
 pub mod hex;
 pub mod json;
 pub mod names;

@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::base::escape::escape_steering;
+
 /// One line to come, as offsets into [`Lines`].
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
@@ -42,7 +44,10 @@ impl Lines {
         at: DateTime<Utc>,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
+        let start = self.members.len();
         write(&mut self.members);
+        // Whoever follows a journal on a terminal must not be steered by what a client sent.
+        escape_steering(&mut self.members, start);
         self.entries.push(Entry {
             kind,
             at,

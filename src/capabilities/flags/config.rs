@@ -10,6 +10,7 @@ use bytes::Bytes;
 use schemars::{Schema, json_schema};
 
 use super::model::{FlagValue, MAX_KEY, is_flag_key};
+use crate::base::escape::escape_steering;
 use crate::base::json::{Node, Path, Tree, Value};
 use crate::base::problems::Problems;
 use crate::platform::config::Config;
@@ -73,7 +74,9 @@ fn answer(flags: &[(String, FlagValue)]) -> Bytes {
         out.push_str(&value.to_json());
     }
     out.push_str("}}");
-    Bytes::from(out)
+    let mut json = out.into_bytes();
+    escape_steering(&mut json, 0);
+    Bytes::from(json)
 }
 
 /// What stands at a flag's key.

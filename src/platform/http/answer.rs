@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use super::{Body, HttpError};
+use crate::base::escape::escape_steering;
 
 /// An answer as the wire sees it.
 pub type Answer = http::Response<Body>;
@@ -33,11 +34,11 @@ pub fn json(body: impl Into<Bytes>) -> Answer {
 #[derive(Debug, Clone, Copy)]
 pub struct Finished;
 
-/// `value` as JSON bytes. Our own types always serialise.
+/// `value` as JSON bytes that no screen is steered by. Our own types always serialise.
 pub fn json_bytes(value: &impl Serialize) -> Bytes {
-    serde_json::to_vec(value)
-        .map(Bytes::from)
-        .unwrap_or_default()
+    let mut json = serde_json::to_vec(value).unwrap_or_default();
+    escape_steering(&mut json, 0);
+    Bytes::from(json)
 }
 
 /// A success: `value`'s members after `"ok": true`.

@@ -5,6 +5,7 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::{Role, Scope};
+use crate::base::escape::escape_steering;
 
 /// An answer that is not a success.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -141,6 +142,9 @@ impl HttpError {
         }
         members.insert("request_id".into(), json!(request_id));
         members.extend(self.more.clone());
-        serde_json::to_vec(&members).unwrap_or_default()
+        let mut body = serde_json::to_vec(&members).unwrap_or_default();
+        // Errors repeat what was sent, and are read on terminals.
+        escape_steering(&mut body, 0);
+        body
     }
 }

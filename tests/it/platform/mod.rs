@@ -1,6 +1,7 @@
 //! The platform, seen from outside.
 
 mod auth;
+mod auth_matrix;
 mod config_daemon;
 mod config_edit;
 mod config_links;
