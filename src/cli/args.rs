@@ -13,7 +13,8 @@ Exit codes: 0 done, 1 refused or faults found, 2 wrong usage, 69 no daemon answe
 75 another process holds the folder.
 
 Verbs that change something go through the running daemon; where none runs they lock the folder \
-and work on its files directly.";
+and work on its files directly, with all rights and without a key: DASHBOARD_KEY and ADMIN_TOKEN \
+are the daemon's, ECHOPILOT_KEY goes with --url.";
 
 /// Feature flags, experiments and durable event logs in one folder of plain files.
 ///

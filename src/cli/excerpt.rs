@@ -28,8 +28,8 @@ pub(super) fn told(problems: &Problems, text: &[u8], output: &Output) -> String 
             Some(rest) => write!(all, "{error} {rest}"),
             None => write!(all, "{head}"),
         };
-        if let Some((line, mark)) = excerpt(problem, &lines) {
-            let number = problem.line.to_string();
+        if let Some(Excerpt { number, line, mark }) = excerpt(problem, &lines) {
+            let number = number.to_string();
             let margin = " ".repeat(number.len());
             let mark = output.paint(Style::Red, &mark);
             let _infallible = write!(all, "\n {number} | {line}\n {margin} | {mark}");
@@ -46,13 +46,24 @@ pub(super) fn told(problems: &Problems, text: &[u8], output: &Output) -> String 
     all
 }
 
-/// The line that a problem is in, and a line with a mark under the place.
-fn excerpt(problem: &Problem, lines: &[&str]) -> Option<(String, String)> {
-    let row = usize::try_from(problem.line).ok()?.checked_sub(1)?;
-    let column = usize::try_from(problem.column).ok()?.checked_sub(1)?;
-    // A fault at the end of the file stands behind the last line.
-    let line = lines.get(row)?.trim_end();
+/// A line of the file, and one with a mark under the place.
+struct Excerpt {
+    number: usize,
+    line: String,
+    mark: String,
+}
+
+/// The line that a problem is in; a fault at the end of the file shows behind the last line.
+fn excerpt(problem: &Problem, lines: &[&str]) -> Option<Excerpt> {
+    let wanted = usize::try_from(problem.line).ok()?;
+    let number = wanted.min(lines.len());
+    let line = lines.get(number.checked_sub(1)?)?.trim_end();
     let line = line.strip_prefix('\u{FEFF}').unwrap_or(line);
+    let column = if number == wanted {
+        usize::try_from(problem.column).ok()?.checked_sub(1)?
+    } else {
+        line.chars().count()
+    };
     let skipped = (column + WIDTH / 2).saturating_sub(WIDTH);
     let shown: String = line
         .chars()
@@ -62,7 +73,11 @@ fn excerpt(problem: &Problem, lines: &[&str]) -> Option<(String, String)> {
         .map(|c| if c == '\t' { ' ' } else { c })
         .collect();
     let mark = format!("{}^", " ".repeat(column.saturating_sub(skipped)));
-    Some((safe(&shown), mark))
+    Some(Excerpt {
+        number,
+        line: safe(&shown),
+        mark,
+    })
 }
 
 #[cfg(test)]
@@ -75,8 +90,23 @@ mod tests {
         let mut problems = Problems::new("x.json");
         problems.not_allowed(Path::default().key(needle), "1", "2", "");
         problems.locate(&tree);
+        first(&problems, text)
+    }
+
+    fn first(problems: &Problems, text: &str) -> (String, String) {
         let lines: Vec<&str> = text.lines().collect();
-        excerpt(problems.iter().next().expect("one"), &lines).expect("a place")
+        let problem = problems.iter().next().expect("one");
+        let Excerpt { line, mark, .. } = excerpt(problem, &lines).expect("a place");
+        (line, mark)
+    }
+
+    #[test]
+    fn a_file_that_was_cut_off_is_marked_behind_its_last_line() {
+        let text = "{ \"a\": 1,\n";
+        let mut problems = Problems::new("x.json");
+        assert!(problems.parse(text.as_bytes()).is_none());
+        let (line, mark) = first(&problems, text);
+        assert_eq!((line.as_str(), mark.len()), ("{ \"a\": 1,", line.len() + 1));
     }
 
     #[test]
