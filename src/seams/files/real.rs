@@ -30,9 +30,17 @@ const REMOTE: [(u64, &str); 8] = [
 struct RealFile(File);
 
 #[derive(Debug)]
-struct DirLock(#[expect(dead_code, reason = "holds the lock by being open")] File);
+struct DirLock(File);
 
 impl Hold for DirLock {}
+
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        // Closing alone would leave it held while a child of this process, forked and not yet
+        // executing its own program, still has the file open.
+        let _closing_does_too = self.0.unlock();
+    }
+}
 
 fn stat_from(found: &Metadata) -> Stat {
     let mtime_ns = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());

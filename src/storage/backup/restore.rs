@@ -288,7 +288,12 @@ impl Restoring<'_> {
             };
             let (body, from) = match &then {
                 None => (kept, TextFrom::Backup),
-                Some(_) if history.newest_only.contains(&name) => (kept, TextFrom::Newest),
+                Some(then)
+                    if history.newest_only.contains(&name)
+                        && then.get(name) != Some(&Revision::of(&kept)) =>
+                {
+                    (kept, TextFrom::Newest)
+                }
                 Some(then) => self.as_of(name, then.get(name), kept)?,
             };
             self.write(&entry.path, &body, &entry)?;

@@ -1,184 +1,24 @@
 //! Rule C8: backups and restores, with every byte flipped and every call failing.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use echopilot::seams::clock::{Clock, ManualClock};
+use chrono::TimeDelta;
+use echopilot::seams::clock::Clock;
 use echopilot::seams::files::{Fault, FaultyFiles, Files, How, Op, RealFiles, Space};
-use echopilot::storage::anchors::Anchors;
 use echopilot::storage::backup::{
-    BackupError, History, Restored, Taken, TextFrom, Until, check, restore, take,
+    BackupError, History, Taken, TextFrom, Until, check, restore, take,
 };
-use echopilot::storage::engine::{Engine, Expect, StreamOptions};
+use echopilot::storage::engine::{Engine, Expect, Revision};
 use echopilot::storage::line;
 use echopilot::storage::lines::Lines;
-use echopilot::storage::verify::{StreamReport, verify};
 
-use super::support::{OPTIONS, Place, wait};
-
-/// Small segments, so that a few lines make several.
-const SMALL: StreamOptions = StreamOptions {
-    segment_bytes: 700,
-    ..OPTIONS
+use super::backup_world::{
+    HISTORY, Old, SMALL, begin, files_of, named, own_lines, reports, restored, stamp, text, visible,
 };
-
-/// No configuration is taken back in these tests.
-const HISTORY: History = History {
-    stream: "configs",
-    accepted: |_| None,
-    newest_only: &[],
-};
-
-/// A home with a stream of `lines` lines, a second apart or less, in several segments, one of them
-/// compressed, with lines of somebody else in between.
-struct Old {
-    place: Place,
-    clock: Arc<ManualClock>,
-}
-
-fn begin() -> DateTime<Utc> {
-    DateTime::UNIX_EPOCH + TimeDelta::days(20_000)
-}
-
-impl Old {
-    fn new(lines: u64) -> Self {
-        let clock = Arc::new(ManualClock::at(begin()));
-        let place = Place::new();
-        let old = Self { place, clock };
-        old.write(lines);
-        fs::write(old.home().join("configs/flags.json"), "{\"a\": true}\n").unwrap();
-        let keys = old.home().join("configs/keys.json");
-        RealFiles
-            .write_new(&keys, b"{}\n", echopilot::seams::files::Access::PRIVATE)
-            .unwrap();
-        old.compress_first();
-        old
-    }
-
-    fn write(&self, lines: u64) {
-        let engine = self.place.engine_by(Arc::clone(&self.clock) as _);
-        engine.open("x", SMALL).unwrap();
-        for number in 0..lines {
-            if number % 7 == 3 {
-                let mut by_hand = fs::OpenOptions::new()
-                    .append(true)
-                    .open(self.place.active())
-                    .unwrap();
-                std::io::Write::write_all(&mut by_hand, b"{\"note\":\"by hand\"}\n").unwrap();
-            }
-            self.clock
-                .advance(Duration::from_millis(100 + number * 37 % 900));
-            let mut one = Lines::new();
-            one.push("thing.happened", self.clock.now(), |out| {
-                out.extend_from_slice(format!("\"n\":{number}").as_bytes());
-            });
-            wait(engine.append("x", Expect::Any, None, one, None)).unwrap();
-        }
-        engine.close();
-    }
-
-    /// Compresses the oldest sealed segment, as a person may.
-    fn compress_first(&self) {
-        let Some(first) = self.place.names("x.0").into_iter().next() else {
-            return;
-        };
-        let path = self.place.logs().join(first);
-        let packed = zstd::encode_all(&*fs::read(&path).unwrap(), 3).unwrap();
-        fs::write(path.with_extension("ndjson.zst"), packed).unwrap();
-        fs::remove_file(path).unwrap();
-    }
-
-    fn home(&self) -> &Path {
-        self.place.folder.path()
-    }
-
-    fn to(&self) -> PathBuf {
-        self.home().join("kept")
-    }
-
-    fn take_by(&self, files: &dyn Files) -> Result<Taken, BackupError> {
-        take(files, &*self.clock, self.home(), &self.to())
-    }
-
-    fn take(&self) -> Taken {
-        self.take_by(&RealFiles).unwrap()
-    }
-
-    /// Own lines of `x`: `seq`, `ts` and `h`, in order.
-    fn model(&self) -> Vec<(u64, String, String)> {
-        own_lines(&self.place.logs())
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// Own lines of the stream `x` below `logs`, read without the program's help but for `line::parse`.
-fn own_lines(logs: &Path) -> Vec<(u64, String, String)> {
-    let mut names = RealFiles.list(logs).unwrap();
-    names.retain(|name| name.starts_with("x."));
-    // Sealed ones begin with a digit, which sorts before the active one's `n`.
-    let mut found = Vec::new();
-    for name in names {
-        let mut bytes = fs::read(logs.join(&name)).unwrap();
-        if name.strip_suffix(".zst").is_some() {
-            bytes = zstd::decode_all(&*bytes).unwrap();
-        }
-        let own = bytes.split(|byte| *byte == b'\n').filter_map(line::parse);
-        found.extend(own.map(|own| (own.seq, text(own.ts), text(&own.h))));
-    }
-    found
-}
-
-fn restored(from: &Path, to: &Path, until: Option<&Until>) -> Result<Restored, BackupError> {
-    restore(&RealFiles, from, to, until, &HISTORY)
-}
-
-fn reports(home: &Path) -> Vec<StreamReport> {
-    verify(&RealFiles, &home.join("logs"), &Anchors::default()).unwrap()
-}
-
-fn visible(folder: &Path) -> Vec<String> {
-    let mut names = RealFiles.list(folder).unwrap();
-    names.retain(|name| !name.starts_with('.'));
-    names
-}
-
-/// The files that a damaged backup names.
-fn named(outcome: Result<impl Sized, BackupError>) -> Vec<String> {
-    match outcome {
-        Err(BackupError::Damaged { faults, .. }) => {
-            faults.into_iter().map(|fault| fault.file).collect()
-        }
-        Err(other) => panic!("another error: {other}"),
-        Ok(_) => panic!("the damage was not seen"),
-    }
-}
-
-fn all_files(folder: &Path, above: &str, found: &mut Vec<String>) {
-    for name in RealFiles.list(&folder.join(above)).unwrap() {
-        let path = if above.is_empty() {
-            name
-        } else {
-            format!("{above}/{name}")
-        };
-        if folder.join(&path).is_dir() {
-            all_files(folder, &path, found);
-        } else {
-            found.push(path);
-        }
-    }
-}
-
-fn files_of(folder: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    all_files(folder, "", &mut found);
-    found
-}
+use super::support::{OPTIONS, Place, append, numbered, wait};
 
 #[test]
 fn c08_a_backup_restores_to_the_same_lines_texts_and_permissions() {
@@ -232,7 +72,7 @@ fn c08_a_backup_restores_to_the_same_lines_texts_and_permissions() {
     let opened = engine.with_stream();
     let last = old.model().last().unwrap().0;
     // Its last segment is old enough to be sealed first, which takes a line.
-    let first = super::support::append(&opened, 1).unwrap().first;
+    let first = append(&opened, 1).unwrap().first;
     assert!(
         (last + 1..=last + 2).contains(&first),
         "{first} after {last}"
@@ -297,10 +137,6 @@ fn c08_a_restore_to_any_point_is_the_past_as_it_was() {
         Err(BackupError::NoStream { .. })
     ));
     assert!(!to.exists());
-}
-
-fn stamp(text: &str) -> DateTime<Utc> {
-    DateTime::parse_from_rfc3339(text).unwrap().to_utc()
 }
 
 #[test]
@@ -369,7 +205,12 @@ const OPS: [Op; 10] = [
 fn sweep(mut run: impl FnMut(&dyn Files, &str)) {
     let mut fired = 0;
     for op in OPS {
-        for how in [How::Eio, How::Enospc, How::Short] {
+        let hows = match op {
+            Op::Write => vec![How::Enospc, How::Short],
+            Op::Sync | Op::OpenRead => vec![How::Eio],
+            _ => vec![How::Enospc],
+        };
+        for how in hows {
             for forever in [false, true] {
                 for at in 1.. {
                     let files = FaultyFiles::over(Arc::new(RealFiles));
@@ -503,12 +344,12 @@ fn c08_two_backups_at_once_do_not_mix() {
 
 #[test]
 fn c08_configurations_are_those_of_the_time_where_the_journal_tells() {
-    fn accepted(own: &line::OwnLine<'_>) -> Option<(String, echopilot::storage::engine::Revision)> {
+    fn accepted(own: &line::OwnLine<'_>) -> Option<(String, Revision)> {
         let revision = text(own.members)
             .strip_prefix("\"rev\":\"")?
             .get(..16)?
             .to_owned();
-        let revision = echopilot::storage::engine::Revision::parse(&revision)?;
+        let revision = Revision::parse(&revision)?;
         Some(("flags.json".to_owned(), revision))
     }
     let history = History {
@@ -523,7 +364,7 @@ fn c08_configurations_are_those_of_the_time_where_the_journal_tells() {
     for text in ["{\"a\": 1}\n", "{\"a\": 2}\n", "{\"a\": 3}\n"] {
         old.clock.advance(Duration::from_secs(5));
         engine.keep_snapshot("flags.json", text.as_bytes()).unwrap();
-        let revision = echopilot::storage::engine::Revision::of(text.as_bytes());
+        let revision = Revision::of(text.as_bytes());
         let mut lines = Lines::new();
         lines.push("config.accepted", old.clock.now(), |out| {
             out.extend_from_slice(format!("\"rev\":\"{revision}\"").as_bytes());
@@ -533,7 +374,7 @@ fn c08_configurations_are_those_of_the_time_where_the_journal_tells() {
         instants.push(old.clock.now());
     }
     engine.close();
-    let lost = echopilot::storage::engine::Revision::of(b"{\"a\": 2}\n");
+    let lost = Revision::of(b"{\"a\": 2}\n");
     fs::remove_file(
         old.home()
             .join(format!("backups/configs/flags/{lost}.json")),
@@ -581,14 +422,7 @@ fn c08_a_segment_whose_sync_failed_is_backed_up_and_cut_like_any_other() {
             });
         }
         old.clock.advance(Duration::from_secs(1));
-        wait(engine.append(
-            "x",
-            Expect::Any,
-            None,
-            super::support::numbered(number),
-            None,
-        ))
-        .unwrap();
+        wait(engine.append("x", Expect::Any, None, numbered(number), None)).unwrap();
     }
     engine.close();
     let suspect = |home: &Path| {

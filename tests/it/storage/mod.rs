@@ -3,6 +3,7 @@
 
 mod anchors;
 mod backup;
+mod backup_world;
 mod conformance;
 mod documents;
 mod faults;
