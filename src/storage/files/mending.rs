@@ -194,10 +194,41 @@ impl Writer {
             Err(_) => return self.follow_moved(),
         };
         match found.size.cmp(&active.size) {
-            std::cmp::Ordering::Equal => Ok(()),
+            std::cmp::Ordering::Equal => {
+                self.heed_edit(found.mtime_ns);
+                Ok(())
+            }
             std::cmp::Ordering::Greater => self.take_foreign(&found),
             std::cmp::Ordering::Less => self.follow_replaced(),
         }
+    }
+
+    /// Somebody wrote in place, if the time of the last change is not that of our own: what exactly
+    /// is for `verify` to tell.
+    fn heed_edit(&mut self, mtime_ns: i128) {
+        let Some(active) = self.active.as_mut() else {
+            return;
+        };
+        let known = active.mtime_ns.replace(mtime_ns);
+        if known.is_some_and(|known| known != mtime_ns) {
+            let about = self.stream.name.clone();
+            self.env.notices.push("log.edited", &about, &[]);
+            self.stream.note(|health| health.damage += 1);
+        }
+    }
+
+    /// Gives a file that somebody writes to without pause up to that somebody: lines of ours cannot
+    /// be told apart from what comes in between. They go on in a new one.
+    pub(super) fn leave_to_others(&mut self) -> io::Result<()> {
+        if !self.unsynced.is_empty() {
+            self.sync_now();
+        }
+        if let Some(active) = self.active.as_mut() {
+            active.ragged = false;
+        }
+        // What stands after our last line there goes on growing: the next line cannot cover it.
+        self.chain = Chain::after(self.chain.seq(), *self.chain.h());
+        self.rotate()
     }
 
     /// Somebody appended to the file.
@@ -225,6 +256,7 @@ impl Writer {
         }
         active.ragged = !rest.is_empty();
         active.size = found.size;
+        active.mtime_ns = Some(found.mtime_ns);
         self.stream.note(|health| health.foreign_lines += lines);
         Ok(())
     }
@@ -287,6 +319,7 @@ impl Writer {
             inode,
             first,
             size: stat.size + added,
+            mtime_ns: None,
             lines: found.lines + 1,
             opened: found.opened.unwrap_or_else(|| env.clock.now()),
             ragged: false,
@@ -340,6 +373,7 @@ impl Writer {
         let Ok(stat) = active.file.stat() else {
             return false;
         };
+        active.mtime_ns = Some(stat.mtime_ns);
         if ours == 0 || stat.size <= active.size {
             return false;
         }

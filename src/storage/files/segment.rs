@@ -33,6 +33,8 @@ pub(super) struct Active {
     pub(super) first: u64,
     /// Bytes in it.
     pub(super) size: u64,
+    /// When it was last written to, as far as known: a later time is somebody else's.
+    pub(super) mtime_ns: Option<i128>,
     /// Own lines in it, the one that opens it not counted.
     pub(super) lines: u64,
     /// When it was begun.
@@ -115,6 +117,7 @@ pub(super) fn begin(
         inode: stat.inode,
         first: carried.1,
         size: bytes.len() as u64,
+        mtime_ns: Some(stat.mtime_ns),
         lines: chain.seq() - carried.1,
         opened: env.clock.now(),
         ragged: false,

@@ -22,6 +22,9 @@ const UNSYNCED_MAX: usize = 16 << 20;
 /// How often a batch is composed anew because somebody else wrote to the file in the same moment.
 const UNTANGLE_MAX: u32 = 50;
 
+/// After so many of them the file is left to whoever writes to it without pause.
+const LEAVE_AT: u32 = 10;
+
 /// Why lines are refused.
 #[derive(Debug, Clone)]
 pub(super) enum Refusal {
@@ -114,7 +117,13 @@ impl Writer {
         let mut stored = Err(Refusal::Failed(Arc::new(
             std::io::ErrorKind::ResourceBusy.into(),
         )));
-        for _ in 0..UNTANGLE_MAX {
+        for attempt in 0..UNTANGLE_MAX {
+            if attempt == LEAVE_AT
+                && let Err(error) = self.leave_to_others()
+            {
+                stored = Err(self.refuse(error));
+                break;
+            }
             let before = self.chain.clone();
             outcomes.clear();
             self.compose(&groups, &mut outcomes);

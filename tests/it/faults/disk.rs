@@ -247,3 +247,33 @@ fn l08_it_starts_as_a_user_who_may_not_write_the_logs() {
     let key = crate::daemon::Client::connect(&daemon.address, Some(DASH));
     assert!(key.is_ok());
 }
+
+#[test]
+fn l09_a_disk_with_little_room_left_is_a_warning_before_it_is_a_refusal() {
+    let name = "faults::disk::l09_a_disk_with_little_room_left_is_a_warning_before_it_is_a_refusal";
+    if !alone(name) {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    tmpfs(home.path(), "8m");
+    let daemon = Daemon::start(home.path());
+    let says = |path: &str, text: &str| {
+        String::from_utf8_lossy(&daemon.get(path).expect(200).body).contains(text)
+    };
+    assert!(says("/readyz?verbose", "[+] storage ok"));
+    assert!(says("/metrics", "echopilot_storage_low 0"));
+    let shown = home.path().display();
+    // Eight hundredths left: below the warning, above the refusal.
+    sh(&format!(
+        "left=$(df -k --output=avail {shown} | tail -1); fallocate -l $((left - 650))k {shown}/fill"
+    ));
+    within(MENDED_WITHIN, "a warning", || {
+        says("/readyz?verbose", "[!] storage degraded")
+    });
+    assert!(says("/metrics", "echopilot_storage_low 1"));
+    log(&daemon, "still").expect(200);
+    sh(&format!("rm {shown}/fill"));
+    within(MENDED_WITHIN, "no warning", || {
+        says("/readyz?verbose", "[+] storage ok")
+    });
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeZone;
 use echopilot::seams::clock::ManualClock;
-use echopilot::seams::files::RealFiles;
+use echopilot::seams::files::{Files, RealFiles};
 use echopilot::storage::anchors::Anchors;
 use echopilot::storage::engine::{Engine, Mark, StorageError, StreamOptions};
 use echopilot::storage::verify;
@@ -280,4 +280,55 @@ fn l12_appending_by_hand_at_any_moment_breaks_neither_chain_nor_lines() {
     assert_eq!(report.bad, Vec::new());
     assert_eq!(report.lines, 300);
     assert!(report.foreign > 0);
+}
+
+#[test]
+fn l12_somebody_who_appends_without_pause_gets_the_file_and_ours_go_on_in_another() {
+    let place = Place::new();
+    let engine = place.with_stream();
+    append(&engine, 1).unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = std::fs::OpenOptions::new()
+                .append(true)
+                .open(place.active())
+                .unwrap();
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                std::io::Write::write_all(&mut file, b"never a pause\n").unwrap();
+            }
+        });
+        for number in 0..20 {
+            append(&engine, 100 + number).unwrap();
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let found: Vec<u64> = numbers(&engine);
+    assert_eq!(found, [1].into_iter().chain(100..120).collect::<Vec<_>>());
+    engine.close();
+    assert_eq!(verified(&place).bad, Vec::new());
+}
+
+#[test]
+fn l15_an_edit_in_place_of_the_same_size_is_noticed_and_told() {
+    let place = Place::new();
+    let engine = place.with_stream();
+    append(&engine, 1).unwrap();
+    append(&engine, 2).unwrap();
+    until("the file has come to rest", || {
+        let mtime = RealFiles.stat(&place.active()).unwrap().mtime_ns;
+        let now = i128::from(chrono::Utc::now().timestamp_nanos_opt().unwrap());
+        // Twice a tick of the slowest kernel clock.
+        now - mtime > 20_000_000
+    });
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(place.active())
+        .unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"9", 40).unwrap();
+    until("it is noticed", || engine.health("x").unwrap().damage == 1);
+    append(&engine, 3).unwrap();
+    assert_eq!(engine.health("x").unwrap().damage, 1, "told once");
+    engine.close();
+    assert_eq!(verified(&place).first_bad().map(|bad| bad.line), Some(1));
 }
