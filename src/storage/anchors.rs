@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
+
 use super::line::ChainValue;
 use crate::base::hex;
 
@@ -24,7 +26,7 @@ impl Anchors {
     pub fn read(text: &str) -> Self {
         let mut anchors = Self::default();
         for (stream, seq, h) in text.lines().filter_map(read_line) {
-            let told = anchors.by_stream.entry(stream.to_owned()).or_default();
+            let told = anchors.by_stream.entry(stream).or_default();
             told.entry(seq).or_default().push(h);
         }
         anchors
@@ -46,7 +48,21 @@ impl Anchors {
     }
 }
 
-fn read_line(line: &str) -> Option<(&str, u64, ChainValue)> {
+/// An anchor as the process log writes it where it writes JSON.
+#[derive(Deserialize)]
+struct Told {
+    text: String,
+    stream: String,
+    seq: u64,
+    h: String,
+}
+
+fn read_line(line: &str) -> Option<(String, u64, ChainValue)> {
+    // What stands before the object is the prefix of whoever kept the log.
+    let object = line.find('{').and_then(|start| line.get(start..));
+    if let Some(told) = object.and_then(|text| serde_json::from_str::<Told>(text).ok()) {
+        return (told.text == WORDS).then_some((told.stream, told.seq, chain_value(&told.h)?));
+    }
     let (rest, told) = match line.split_once(WORDS) {
         Some((_, rest)) => (rest, true),
         None => (line, false),
@@ -60,8 +76,12 @@ fn read_line(line: &str) -> Option<(&str, u64, ChainValue)> {
         bare.or_else(|| (!told).then_some(word))
     };
     let (stream, seq, h) = (next("stream")?, next("seq")?, next("h")?);
-    let h = h.as_bytes().first_chunk::<16>().filter(|_| h.len() == 16)?;
-    hex::is_hex(h).then_some((stream, seq.parse().ok()?, *h))
+    Some((stream.to_owned(), seq.parse().ok()?, chain_value(h)?))
+}
+
+fn chain_value(text: &str) -> Option<ChainValue> {
+    let h = text.as_bytes().first_chunk().filter(|_| text.len() == 16)?;
+    hex::is_hex(h).then_some(*h)
 }
 
 #[cfg(test)]
@@ -75,10 +95,13 @@ mod tests {
             Nov 21 09:00:00 host ep[1]: INFO chain anchor stream=b seq=4 h=fedcba9876543210\n\
             a 5 00000000000000aa\n\
             a word of 3\n\
+            {\"ts\":\"x\",\"text\":\"chain anchor\",\"stream\":\"a\",\"seq\":7,\
+             \"h\":\"00000000000000bb\"}\n\
+            {\"text\":\"other\",\"stream\":\"a\",\"seq\":8,\"h\":\"00000000000000bb\"}\n\
             chain anchor a 5 00000000000000aa\n";
         let anchors = Anchors::read(text);
-        assert_eq!(anchors.count(), 3);
-        assert_eq!(anchors.of("a").keys().collect::<Vec<_>>(), [&3, &5]);
+        assert_eq!(anchors.count(), 4);
+        assert_eq!(anchors.of("a").keys().collect::<Vec<_>>(), [&3, &5, &7]);
         assert_eq!(anchors.of("b")[&4], [*b"fedcba9876543210"]);
     }
 }
