@@ -23,6 +23,22 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
+/// Lines that a person types: in a `console` block those behind the prompt, else all.
+fn typed(text: &str) -> Vec<&str> {
+    let mut console = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("```") {
+            console = line == "```console";
+        } else if let Some(line) = line.strip_prefix("$ ") {
+            found.push(line);
+        } else if !console {
+            found.push(line);
+        }
+    }
+    found
+}
+
 #[test]
 fn every_command_of_the_documents_is_one_of_the_program() {
     let mut seen = 0;
@@ -35,11 +51,9 @@ fn every_command_of_the_documents_is_one_of_the_program() {
         "docs/backup.md",
     ] {
         let text = fs::read_to_string(repository().join(name)).expect("a document");
-        let shell = text
-            .lines()
-            .map(|line| line.strip_prefix("$ ").unwrap_or(line));
+        let shell = typed(&text);
         let inline = text.split('`').skip(1).step_by(2);
-        for line in shell.chain(inline) {
+        for line in shell.into_iter().chain(inline) {
             let line = line.strip_prefix("sudo -u echopilot ").unwrap_or(line);
             // `echopilot 0.1.0 serves …` is what the program says, not what it is told.
             let said = line.starts_with("echopilot 0.");
