@@ -19,7 +19,11 @@ pub(super) fn must_exist(files: &dyn Files, home: &Path) -> anyhow::Result<()> {
             "`{shown}` is not a folder\n\
              hint: `--home` names the folder that holds `configs/` and `logs/`"
         ),
-        Err(error) => Err(anyhow::Error::new(error).context(format!("cannot read `{shown}`"))),
+        Err(error) => Err(anyhow::Error::new(error).context(format!(
+            "cannot read `{shown}`\n\
+             hint: it must belong to the user that runs echopilot: see `ls -ld {shown}`, or run \
+             as that user"
+        ))),
     }
 }
 
