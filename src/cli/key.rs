@@ -87,7 +87,7 @@ fn list(api: &Api, output: &mut Output) -> Outcome {
             of("name"),
             state,
             of("not_after"),
-            of("last_used"),
+            of("last_used_at"),
         ]);
     }
     if rows.is_empty() {

@@ -2,8 +2,10 @@
 //! statement of what the promises are.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -40,8 +42,34 @@ struct Held {
     snapshots: HashMap<(String, Revision), Vec<u8>>,
     derived: HashMap<String, Vec<u8>>,
     leases: HashMap<String, Holder>,
-    changed: Option<Arc<OnDocument>>,
+    watcher: Option<Watcher>,
     closed: bool,
+}
+
+/// Tells of changed documents on a thread of its own, so that whoever changes one may hold locks
+/// that the callback takes.
+struct Watcher {
+    names: mpsc::Sender<String>,
+    thread: JoinHandle<()>,
+}
+
+impl Watcher {
+    fn start(changed: OnDocument) -> io::Result<Self> {
+        let (names, told) = mpsc::channel::<String>();
+        let thread = std::thread::Builder::new()
+            .name("memory-watch".to_owned())
+            .spawn(move || told.iter().for_each(|name| changed(&name)))?;
+        Ok(Self { names, thread })
+    }
+
+    /// Tells what is still to be told, and ends.
+    fn end(self) {
+        drop(self.names);
+        // The callback itself may drop the last handle of the engine: it cannot wait for itself.
+        if self.thread.thread().id() != std::thread::current().id() && self.thread.join().is_err() {
+            tracing::error!("the watch over documents had panicked");
+        }
+    }
 }
 
 /// Storage in memory.
@@ -84,9 +112,9 @@ impl MemoryEngine {
     }
 
     fn tell(&self, name: &str) {
-        let changed = locked(&self.held).changed.clone();
-        if let Some(changed) = changed {
-            changed(name);
+        if let Some(watcher) = &locked(&self.held).watcher {
+            // An error means that the callback has panicked, which the end reports.
+            let _ended = watcher.names.send(name.to_owned());
         }
     }
 
@@ -293,7 +321,14 @@ impl Engine for MemoryEngine {
     }
 
     fn watch_documents(&self, changed: OnDocument) -> Result<(), DocumentError> {
-        locked(&self.held).changed = Some(Arc::new(changed));
+        let watcher = Watcher::start(changed).map_err(|source| DocumentError::Io {
+            name: String::new(),
+            source,
+        })?;
+        let earlier = locked(&self.held).watcher.replace(watcher);
+        if let Some(earlier) = earlier {
+            earlier.end();
+        }
         Ok(())
     }
 
@@ -347,8 +382,13 @@ impl Engine for MemoryEngine {
     }
 
     fn close(&self) {
-        let mut held = locked(&self.held);
-        held.closed = true;
-        held.changed = None;
+        let watcher = {
+            let mut held = locked(&self.held);
+            held.closed = true;
+            held.watcher.take()
+        };
+        if let Some(watcher) = watcher {
+            watcher.end();
+        }
     }
 }

@@ -84,7 +84,7 @@ struct KeyReply {
     not_after: Option<String>,
     /// When it was taken back.
     revoked_at: Option<String>,
-    /// When it was last used, since the daemon started.
+    /// When it was last used.
     last_used_at: Option<String>,
     /// Requests a minute, where it has a bound of its own.
     per_minute: Option<u32>,

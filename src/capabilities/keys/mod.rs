@@ -8,6 +8,7 @@
 mod api;
 mod config;
 mod service;
+mod usage;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::config::KeysConfig;
 use self::service::Keys;
+use self::usage::Usage;
 use crate::platform::config::kind;
 use crate::platform::http::Routes;
 use crate::platform::wiring::{Background, Capability, Descriptor, Wiring};
@@ -35,12 +37,16 @@ const WARN_DAYS: i64 = 14;
 #[derive(Debug)]
 struct Running {
     keys: Arc<Keys>,
+    usage: Arc<Usage>,
     clock: Arc<dyn Clock>,
 }
 
 fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
+    let keys = Keys::open(wiring)?;
+    let usage = Usage::recall(&wiring.engine, &wiring.gate);
     Ok(Arc::new(Running {
-        keys: Keys::open(wiring)?,
+        keys,
+        usage,
         clock: Arc::clone(&wiring.clock),
     }))
 }
@@ -50,19 +56,25 @@ impl Capability for Running {
         api::routes(&self.keys)
     }
 
-    fn background(self: Arc<Self>, _stop: CancellationToken) -> Vec<(&'static str, Background)> {
-        Vec::new()
+    fn background(self: Arc<Self>, stop: CancellationToken) -> Vec<(&'static str, Background)> {
+        let keep = Arc::clone(&self.usage).keep(Arc::clone(&self.clock), stop);
+        vec![("keys-usage", Box::pin(keep))]
     }
 
     fn trouble(&self) -> Option<String> {
         let ring = self.keys.gate().ring();
         let soon = ring.expiring(self.clock.now(), TimeDelta::days(WARN_DAYS));
-        let (id, end) = soon.first()?;
-        let end = end.format("%Y-%m-%d");
-        Some(format!(
-            "key `{id}` ends on {end}: `echopilot key rotate {id}` makes the next one"
-        ))
+        let told: Vec<String> = soon
+            .iter()
+            .map(|(id, end)| format!("key `{id}` ends on {}", end.format("%Y-%m-%d")))
+            .collect();
+        (!told.is_empty()).then(|| {
+            let all = told.join(", ");
+            format!("{all}: `echopilot key rotate ID` makes the next one")
+        })
     }
 
-    fn close(&self) {}
+    fn close(&self) {
+        self.usage.save();
+    }
 }

@@ -18,7 +18,7 @@ use crate::seams::ids::{Ids, SystemIds};
 use crate::storage::engine::{Engine, Expect, StorageError};
 use crate::storage::lines::Lines;
 
-/// Name of the journal: `key.created`, `key.rotated`, `key.revoked`, each with `id`, `role`,
+/// Name of the journal: `key.created`, `key.rotated`, `key.abandoned`, `key.revoked`, each with `id`, `role`,
 /// `actor`.
 pub(super) const STREAM: &str = "keys";
 
@@ -120,10 +120,8 @@ impl Keys {
         by: Asker,
     ) -> Result<MadeKey, KeyError> {
         let made = self.draw(&new, by.now)?;
-        self.put(vec![(made.text.id.clone(), made.entry.clone())], &by)
-            .await?;
-        self.record("key.created", &made.text.id, made.entry.role, None, &by)
-            .await?;
+        let entries = vec![(made.text.id.clone(), made.entry.clone())];
+        self.make("key.created", &made, None, entries, &by).await?;
         Ok(made)
     }
 
@@ -156,10 +154,30 @@ impl Keys {
             (made.text.id.clone(), made.entry.clone()),
             (id.to_owned(), old),
         ];
-        self.put(entries, &by).await?;
-        self.record("key.rotated", &made.text.id, made.entry.role, Some(id), &by)
+        self.make("key.rotated", &made, Some(id), entries, &by)
             .await?;
         Ok(made)
+    }
+
+    /// The line comes first: no key may be valid that the audit does not know. Where the document
+    /// then cannot be written, another line says that the key never was.
+    async fn make(
+        self: &Arc<Self>,
+        kind: &'static str,
+        made: &MadeKey,
+        replaces: Option<&str>,
+        entries: Vec<(String, KeyEntry)>,
+        by: &Asker,
+    ) -> Result<(), KeyError> {
+        let (id, role) = (made.text.id.as_str(), made.entry.role);
+        self.record(kind, id, role, replaces, by).await?;
+        let put = self.put(entries, by).await;
+        if put.is_err()
+            && let Err(error) = self.record("key.abandoned", id, role, replaces, by).await
+        {
+            tracing::warn!(%error, "key `{id}` was not made, though `logs/keys.ndjson` has it");
+        }
+        put
     }
 
     /// Takes `id` back; it fails on the next request.
@@ -170,6 +188,7 @@ impl Keys {
         }
         entry.revoked_at = Some(time::stamp(by.now));
         let role = entry.role;
+        // Here the line comes last: a full disk must not keep a lost key alive.
         self.put(vec![(id.to_owned(), entry)], &by).await?;
         self.record("key.revoked", id, role, None, &by).await
     }

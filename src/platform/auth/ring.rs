@@ -205,7 +205,7 @@ impl KeyRing {
         self.ours.values().chain(&self.fixed)
     }
 
-    /// When each key was last used, for the report; keys not used in this run are left out.
+    /// When each key was last used, for the report; keys that were never used are left out.
     pub fn last_used(&self) -> Vec<(String, DateTime<Utc>)> {
         let mut uses: Vec<_> = self
             .keys()
@@ -217,6 +217,14 @@ impl KeyRing {
             .collect();
         uses.sort();
         uses
+    }
+
+    /// Learns that key `id` was used at `at`, in an earlier run; a later use stays.
+    pub fn recall_use(&self, id: &str, at: DateTime<Utc>) {
+        if let Some(key) = self.keys().find(|key| key.spec.id == id) {
+            let last_used = &key.usage.last_used;
+            last_used.fetch_max(at.timestamp_millis(), Ordering::Relaxed);
+        }
     }
 
     /// Live keys that end within `span`, with their end, for the warning (rule H8).

@@ -3,4 +3,5 @@
 mod experiments;
 mod flags;
 mod gate;
+mod key_care;
 mod keys;

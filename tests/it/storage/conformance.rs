@@ -237,6 +237,28 @@ fn a_replaced_document_is_told_to_the_watcher() {
     });
 }
 
+/// Whoever replaces a document may hold what the watcher needs.
+#[test]
+fn the_watcher_is_told_on_a_thread_of_the_engine_s_own() {
+    on_every_engine(|engine, _| {
+        let held = Arc::new(Mutex::new(0));
+        let needed = Arc::clone(&held);
+        let own = std::thread::current().id();
+        engine
+            .watch_documents(Box::new(move |_| {
+                assert_ne!(std::thread::current().id(), own);
+                *needed.lock().unwrap() += 1;
+            }))
+            .unwrap();
+        let before = {
+            let holding = held.lock().unwrap();
+            engine.replace("a.json", None, b"{}").unwrap();
+            *holding
+        };
+        support::until("the watcher hears of it", || *held.lock().unwrap() > before);
+    });
+}
+
 #[test]
 fn derived_files_are_replaced_whole_and_may_be_missing() {
     on_every_engine(|engine, _| {
