@@ -2,13 +2,15 @@
 
 use crate::platform::config::DaemonRules;
 use crate::platform::http::{HttpRules, Network};
+use crate::platform::lifecycle::handles_for_connections;
 
 /// The server's rules as the file has them; what the file cannot say keeps the server's default.
 pub(super) fn http_rules(daemon: &DaemonRules) -> HttpRules {
     let limits = &daemon.limits;
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     HttpRules {
-        max_connections: count(limits.max_connections),
+        // Without a handle left for a new segment, storage would fail before the server does.
+        max_connections: count(limits.max_connections).min(handles_for_connections()),
         max_connections_per_ip: count(limits.max_connections_per_ip),
         max_in_work: count(limits.max_requests_in_work),
         allowed_hosts: daemon.allowed_hosts.clone(),

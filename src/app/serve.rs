@@ -49,6 +49,7 @@ pub fn serve(options: &ServeOptions, say: &mut dyn Write) -> anyhow::Result<()> 
         let _within = runtime.enter();
         lifecycle::survive_size_limits().context("cannot take signals")?;
     }
+    lifecycle::raise_handle_limit();
     let engine = assemble::open_storage(&options.home, &files, &clock)?;
     let outcome = runtime.block_on(async {
         let local = KeyText::draw(Role::Admin, &SystemIds)?;

@@ -126,6 +126,38 @@ pub fn survive_size_limits() -> std::io::Result<()> {
     Ok(())
 }
 
+/// Raises the bound on open handles to what the system lets us have: shells give 1,024, which is
+/// fewer than the connections that may be open.
+pub fn raise_handle_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return;
+    }
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        warn!(%error, "cannot raise the number of open handles, it stays");
+    }
+}
+
+/// Handles that connections leave to journals, documents and backups (our own estimate: some 20 are
+/// open at rest).
+const OWN_HANDLES: usize = 64;
+
+/// How many connections the bound on open handles has room for.
+pub fn handles_for_connections() -> usize {
+    use rustix::process::{Resource, getrlimit};
+    let most = getrlimit(Resource::Nofile).current;
+    let most = most.map_or(usize::MAX, |most| {
+        usize::try_from(most).unwrap_or(usize::MAX)
+    });
+    // Under a very small bound both share what there is.
+    most.saturating_sub(OWN_HANDLES).max(most / 2)
+}
+
 /// Obeys the system's signals until the end: the first SIGTERM or SIGINT asks to stop, the second
 /// insists.
 pub fn obey_signals(tasks: &Tasks) -> std::io::Result<()> {

@@ -15,6 +15,7 @@ mod refusal;
 mod route;
 mod rules;
 mod server;
+mod spare;
 mod stream;
 mod table;
 

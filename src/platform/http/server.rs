@@ -24,6 +24,7 @@ use super::edge::{Admitted, Declared, Edge, Origin, Shares};
 use super::finish::{DateCache, Pass};
 use super::intake::Bounds;
 use super::patience::{Patience, Watch};
+use super::spare::SpareHandle;
 use super::stream::ClientStream;
 use super::{Answer, Call, Caller, HotAnswer, HttpError, LiveRules, Scope, Table};
 use crate::platform::auth::Gate;
@@ -99,6 +100,7 @@ impl Server {
         let stop = self.tasks.soft().clone();
         self.look_after_connections();
         let mut failing = false;
+        let mut spare = SpareHandle::take();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -116,6 +118,10 @@ impl Server {
                         error!(%error, "cannot accept connections, trying on");
                     }
                     failing = true;
+                    if spare.turn_away(&error, &listener) {
+                        self.edge.metrics.refuse(Refusal::Connections);
+                        continue;
+                    }
                     within(&*self.edge.clock, ACCEPT_PAUSE, stop.cancelled()).await;
                 }
             }

@@ -8,6 +8,7 @@ mod config_links;
 mod config_reload;
 mod config_world;
 mod http;
+mod http_handles;
 mod http_lab;
 mod http_odd;
 mod http_odd_bodies;
