@@ -127,7 +127,7 @@ fn c03_absent_empty_too_large_and_links_are_told_apart() {
     std::os::unix::fs::symlink("/etc/hostname", config(&place, "b.json")).unwrap();
     assert!(matches!(
         engine.load("b.json"),
-        Err(DocumentError::Io { .. })
+        Err(DocumentError::Link { .. })
     ));
     for name in ["../a.json", "a/b.json", ".a.json", ""] {
         assert!(engine.load(name).is_err(), "{name}");
