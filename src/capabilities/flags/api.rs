@@ -96,13 +96,8 @@ fn all(flags: &Flags, call: &HotCall<'_>) -> Answer {
     } else {
         json(accepted.rules.answer())
     };
-    let mut tag = [b'"'; 18];
-    if let Some(inside) = tag.get_mut(1..17) {
-        inside.copy_from_slice(revision);
-    }
-    if let Ok(tag) = HeaderValue::from_bytes(&tag) {
-        answer.headers_mut().insert(ETAG, tag);
-    }
+    let tag = accepted.rules.tag(&accepted.revision);
+    answer.headers_mut().insert(ETAG, tag);
     if let Some(code) = flags.distress() {
         answer
             .headers_mut()
@@ -338,9 +333,7 @@ async fn admin_list(
         )
     };
     let mut headers = HeaderMap::new();
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", accepted.revision)) {
-        headers.insert(ETAG, tag);
-    }
+    headers.insert(ETAG, accepted.rules.tag(&accepted.revision));
     (headers, Json(accepted.rules.iter().map(entry).collect()))
 }
 

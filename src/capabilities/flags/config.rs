@@ -5,8 +5,10 @@
 //! loader ([`Shape`]) and are told apart from mistakes already.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use schemars::{Schema, json_schema};
 
 use super::model::{FlagValue, MAX_KEY, is_flag_key};
@@ -14,6 +16,7 @@ use crate::base::escape::escape_steering;
 use crate::base::json::{Node, Path, Tree, Value};
 use crate::base::problems::Problems;
 use crate::platform::config::Config;
+use crate::storage::engine::Revision;
 
 /// The file.
 #[derive(Debug)]
@@ -25,6 +28,7 @@ pub(super) struct FlagsRules {
     flags: Vec<(String, FlagValue)>,
     index: HashMap<String, usize>,
     answer: Bytes,
+    tag: OnceLock<HeaderValue>,
 }
 
 impl FlagsRules {
@@ -39,6 +43,7 @@ impl FlagsRules {
             flags,
             index,
             answer,
+            tag: OnceLock::new(),
         }
     }
 
@@ -53,6 +58,15 @@ impl FlagsRules {
     /// All flags, in the order of the file.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &FlagValue)> {
         self.flags.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// The revision that these rules came from, as an entity tag.
+    pub(super) fn tag(&self, revision: &Revision) -> HeaderValue {
+        let made = || HeaderValue::try_from(format!("\"{revision}\""));
+        let tag = self
+            .tag
+            .get_or_init(|| made().unwrap_or(HeaderValue::from_static("\"\"")));
+        tag.clone()
     }
 
     /// `{"ok":true,"count":N,"flags":{…}}`, made once per revision.

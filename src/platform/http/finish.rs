@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::answer::HEADERS;
 use super::{Answer, Body, Finished, HttpError};
-use crate::base::{digits, hex};
+use crate::base::digits::Digits;
+use crate::base::hex;
 use crate::platform::limits::{Quota, Verdict};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -103,14 +103,24 @@ pub(super) fn finish(result: Result<Answer, HttpError>, pass: &Pass, dates: &Dat
     answer
 }
 
+/// Bytes of a share's text at most: its words, and two numbers of 32 bits.
+const SHARE: usize = 40;
+
 fn share_value(verdict: Verdict) -> HeaderValue {
-    let mut text = Vec::with_capacity(40);
-    text.extend_from_slice(b"\"default\";r=");
-    digits::push(&mut text, u64::from(verdict.remaining));
-    text.extend_from_slice(b";t=");
-    digits::push(&mut text, u64::from(verdict.reset_secs));
-    HeaderValue::from_maybe_shared(Bytes::from(text))
-        .unwrap_or(HeaderValue::from_static("\"default\""))
+    let mut text = [0; SHARE];
+    let mut end = 0;
+    let mut put = |piece: &[u8]| {
+        if let Some(place) = text.get_mut(end..end + piece.len()) {
+            place.copy_from_slice(piece);
+            end += piece.len();
+        }
+    };
+    put(b"\"default\";r=");
+    put(Digits::of(u64::from(verdict.remaining)).as_bytes());
+    put(b";t=");
+    put(Digits::of(u64::from(verdict.reset_secs)).as_bytes());
+    let text = text.get(..end).unwrap_or_default();
+    HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static("\"default\""))
 }
 
 /// An error that did not come from us, such as a refusal by one of axum's extractors.
