@@ -268,9 +268,14 @@ impl<'a> Series<'a> {
         };
         let rate = each(&|(round, _)| round.rate);
         let cost = self.cost();
+        // Below 100 % the server waited: for the disk, for the load, or for a share of its core.
+        let busy = rate * cost / 1e4;
         let p50 = each(&|(round, _)| round.p50.as_secs_f64() * 1e6);
         let p99 = each(&|(round, _)| round.p99.as_secs_f64() * 1e6);
-        println!("  {what:<32} {rate:>8.0}/s {cost:>6.1} us cpu  p50 {p50:.0} p99 {p99:.0} us");
+        println!(
+            "  {what:<28} {rate:>8.0}/s {cost:>6.1} us cpu, core {busy:.0} %, \
+             p50 {p50:.0} p99 {p99:.0} us"
+        );
     }
 
     fn ratio_to(&self, other: &Self) -> f64 {
