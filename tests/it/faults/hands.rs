@@ -121,7 +121,8 @@ fn l15_an_editor_that_moves_the_log_aside_and_writes_it_anew_is_survived() {
     let load = Load::start(&daemon, 4, "load");
     for _ in 0..super::rounds(5, 50) {
         load.acknowledge(20);
-        act(home.path(), "mv $F $F~; cp $F~ $F; rm $F~");
+        // There is an instant in which the daemon itself gives the file another name.
+        act(home.path(), "mv $F $F~ && cp $F~ $F && rm $F~ || true");
     }
     load.acknowledge(20);
     assert!(load.end().refused.is_empty());
