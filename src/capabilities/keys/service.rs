@@ -18,7 +18,8 @@ use crate::seams::ids::{Ids, SystemIds};
 use crate::storage::engine::{Engine, Expect, StorageError};
 use crate::storage::lines::Lines;
 
-/// Name of the journal: `key.created`, `key.rotated`, `key.abandoned`, `key.revoked`, each with `id`, `role`,
+/// Name of the journal: `key.created`, `key.rotated`, `key.abandoned`, `key.revoked`, each with
+/// `id`, `role`, `actor`.
 /// `actor`.
 pub(super) const STREAM: &str = "keys";
 
