@@ -4,10 +4,31 @@
 use std::io;
 use std::path::Path;
 
+use anyhow::Context as _;
+
 use crate::seams::files::Files;
 
-/// The daemon fills an empty folder, but makes none.
-pub(super) fn must_exist(files: &dyn Files, home: &Path) -> anyhow::Result<()> {
+/// The daemon begins a home where the folder above it exists; a whole path that leads nowhere is a
+/// mistake.
+pub(super) fn must_exist_or_begin(files: &dyn Files, home: &Path) -> anyhow::Result<()> {
+    let missing = files
+        .stat(home)
+        .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    let above = home.parent().map(|above| {
+        let is_here = above.as_os_str().is_empty();
+        if is_here { Path::new(".") } else { above }
+    });
+    if missing && above.is_some_and(|above| files.stat(above).is_ok()) {
+        files
+            .create_dir_all(home)
+            .with_context(|| format!("cannot make the folder `{}`", home.display()))?;
+        tracing::info!(home = %home.display(), "there was no such home: made it");
+    }
+    must_exist(files, home)
+}
+
+/// A folder that can be read.
+fn must_exist(files: &dyn Files, home: &Path) -> anyhow::Result<()> {
     let shown = home.display();
     match files.stat(home).and_then(|_| files.list(home)) {
         Ok(_) => Ok(()),

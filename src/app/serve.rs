@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use super::assemble::{self, App};
 use super::daemon_file::{self, DaemonFile};
 use super::first_start;
-use super::home::must_exist;
+use super::home::must_exist_or_begin;
 use super::process_log;
 use super::settings::GivenKeys;
 use crate::platform::auth::{KeySpec, KeyText};
@@ -39,7 +39,7 @@ pub fn serve(options: &ServeOptions, say: &mut dyn Write) -> anyhow::Result<()> 
     let files: Arc<dyn Files> = Arc::new(RealFiles);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     process_log::begin(&clock)?;
-    must_exist(&*files, &options.home)?;
+    must_exist_or_begin(&*files, &options.home)?;
     let given = GivenKeys::read(&*files)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

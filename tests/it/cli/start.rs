@@ -35,12 +35,20 @@ fn keyless(home: &Path) -> Daemon {
 fn a_mistyped_home_is_named_and_nothing_is_made_there() {
     let place = tempfile::tempdir().expect("a folder");
     let missing = place.path().join("ecopilot");
-    for verb in [&SERVE[..], &["flag", "list"], &["key", "new", "dash"]] {
-        let ran = run(&missing, verb).expect(1);
+    let nowhere = missing.join("deeper");
+    for (home, verb) in [
+        (&nowhere, &SERVE[..]),
+        (&missing, &["flag", "list"]),
+        (&missing, &["key", "new", "dash"]),
+    ] {
+        let ran = run(home, verb).expect(1);
         assert!(ran.err.contains("there is no folder"), "{ran:#?}");
         assert!(ran.err.contains("hint: `mkdir -p"), "{ran:#?}");
         assert!(!missing.exists(), "{verb:?} makes no folder");
     }
+    // With the folder above it there, a new home is what was meant.
+    assert_eq!(Daemon::start(&missing).stop(), Some(0));
+    assert!(missing.join("configs/flags.json").exists());
     let file = place.path().join("file");
     fs::write(&file, "").expect("a file");
     let ran = run(&file, &SERVE).expect(1);
