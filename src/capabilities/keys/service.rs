@@ -20,7 +20,6 @@ use crate::storage::lines::Lines;
 
 /// Name of the journal: `key.created`, `key.rotated`, `key.abandoned`, `key.revoked`, each with
 /// `id`, `role`, `actor`.
-/// `actor`.
 pub(super) const STREAM: &str = "keys";
 
 /// Keys, running.
