@@ -127,6 +127,11 @@ impl Daemon {
         self.child.wait().expect("it ends").code()
     }
 
+    /// Waits for the end that was asked for. Gives the exit code.
+    pub fn wait(mut self) -> Option<i32> {
+        self.child.wait().expect("it ends").code()
+    }
+
     /// SIGTERM, and goes on.
     pub fn terminate(&self) {
         Command::new("kill")
