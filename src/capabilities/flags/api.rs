@@ -261,7 +261,8 @@ struct ChangeReply {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<serde_json::Value>")]
     after: Option<FlagValue>,
-    /// Who: a key's name, or `file`.
+    /// Who: `key:NAME(ID)`, `key:ID` where the key has no name, `env:dash` or
+    /// `credential:dash`, `local` for the command line, or `file` for an edit by hand.
     actor: String,
     /// The revision that brought it.
     revision: String,

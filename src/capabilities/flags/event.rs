@@ -2,7 +2,7 @@
 //!
 //! `flag.created {key, after, actor, revision}`, `flag.changed {key, before, after, actor,
 //! revision}`, `flag.deleted {key, before, actor, revision}`. `revision` is the content hash of
-//! `configs/flags.json` that brought the change, `actor` a key's name or `file`.
+//! `configs/flags.json` that brought the change, `actor` the caller or `file`.
 
 use std::borrow::Cow;
 
@@ -85,7 +85,7 @@ pub struct FlagLine<'a> {
     before: Option<&'a RawValue>,
     #[serde(borrow, default)]
     after: Option<&'a RawValue>,
-    /// Who: a key's name, or `file`.
+    /// Who: a caller, such as `key:alice(ab12cd34)`, or `file`.
     #[serde(borrow)]
     pub actor: Cow<'a, str>,
     /// Content hash of the file that brought the change.

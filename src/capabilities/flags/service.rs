@@ -86,7 +86,7 @@ pub(super) struct PastChange {
     pub ts: DateTime<Utc>,
     /// What changed.
     pub change: FlagChange,
-    /// A key's name, or `file`.
+    /// Who: a caller, such as `key:alice(ab12cd34)`, or `file`.
     pub actor: String,
     /// The revision that brought it.
     pub revision: String,

@@ -86,6 +86,7 @@ impl KeysRules {
             let entry = self.entries.get(id)?;
             Some(KeySpec {
                 id: id.clone(),
+                name: entry.name.clone(),
                 role: entry.role,
                 digest: *digest,
                 not_before: times.not_before,

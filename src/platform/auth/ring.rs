@@ -19,6 +19,8 @@ use crate::platform::limits::{Bucket, Quota};
 pub struct KeySpec {
     /// Names the key in histories, such as `ab12cd34`, or `env:dash` for one that is not ours.
     pub id: String,
+    /// For people: who holds it; empty when nothing was said.
+    pub name: String,
     /// What its holder may do.
     pub role: Role,
     /// SHA-256 of the whole token.
@@ -47,6 +49,7 @@ impl KeySpec {
     pub fn fixed(id: &str, role: Role, token: &str) -> Self {
         Self {
             id: id.to_owned(),
+            name: String::new(),
             role,
             digest: Sha256::digest(token.as_bytes()).into(),
             not_before: None,
@@ -54,6 +57,16 @@ impl KeySpec {
             revoked: false,
             per_minute: None,
             ours: false,
+        }
+    }
+
+    /// How its holder is called in histories. A name alone would not do: a key and the one that
+    /// takes its place have the same, and both live in the overlap.
+    fn actor(&self) -> String {
+        match (self.ours, self.name.as_str()) {
+            (false, _) => self.id.clone(),
+            (true, "") => format!("key:{}", self.id),
+            (true, name) => format!("key:{name}({})", self.id),
         }
     }
 }
@@ -79,11 +92,7 @@ pub struct Key {
 
 impl Key {
     fn new(spec: KeySpec, usage: Arc<KeyUse>) -> Self {
-        let name = if spec.ours {
-            format!("key:{}", spec.id)
-        } else {
-            spec.id.clone()
-        };
+        let name = spec.actor();
         let caller = Caller {
             name: name.into(),
             role: Some(spec.role),

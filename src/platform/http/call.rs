@@ -77,7 +77,7 @@ impl Role {
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The name that goes into histories: `key:ab12cd34`, `env:dash`, `local`, `anonymous`.
+    /// The name that goes into histories: `key:alice(ab12cd34)`, `env:dash`, `local`, `anonymous`.
     pub name: Arc<str>,
     /// `None` for a caller without a key.
     pub role: Option<Role>,

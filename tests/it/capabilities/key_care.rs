@@ -152,3 +152,29 @@ fn h08_every_key_that_ends_soon_is_named() {
     );
     assert!(!health.contains(&ids[2]), "{health}");
 }
+
+#[test]
+fn the_history_of_a_flag_names_the_key_that_changed_it() {
+    let home = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(home.path());
+    let mut admin = Client::connect(&daemon.address, Some(ADMIN)).unwrap();
+    let mut called = Vec::new();
+    for (name, value) in [("alice", "true"), ("", "false")] {
+        let body = format!(r#"{{"role":"dash","name":"{name}"}}"#);
+        let made = admin.call("POST", "/api/admin/keys", &[], body.as_bytes());
+        let made = made.unwrap().expect(201).json();
+        let id = made["id"].as_str().unwrap();
+        called.push(match name {
+            "" => format!("key:{id}"),
+            name => format!("key:{name}({id})"),
+        });
+        let mut holder = Client::connect(&daemon.address, made["key"].as_str()).unwrap();
+        let body = format!(r#"{{"key":"named.once","value":{value},"create":true}}"#);
+        let set = holder.call("POST", "/api/flags/set", &[], body.as_bytes());
+        set.unwrap().expect(200);
+    }
+    let history = daemon.get("/api/flags/history?key=named.once").json();
+    let actors = history["changes"].as_array().unwrap().iter();
+    let actors: Vec<_> = actors.map(|one| one["actor"].as_str().unwrap()).collect();
+    assert_eq!(actors, called, "{history}");
+}
