@@ -9,12 +9,16 @@ use http::{Method, Request};
 use serde_json::Value;
 
 use super::args::Global;
-use super::failure::Failure;
+use super::failure::{Failure, HELD};
 use super::remote::Remote;
 use crate::app::daemon_file::DaemonFile;
 use crate::app::local::LocalApi;
 use crate::app::settings;
 use crate::seams::files::Files;
+
+/// How often a folder that another process holds is tried, each time for the 0.7 s that storage
+/// waits for its lock: a few seconds, in which dozens of verbs take turns (our own choice).
+const TRIES: u32 = 5;
 
 /// One call.
 #[derive(Debug)]
@@ -82,9 +86,17 @@ pub(super) enum Api {
 impl Api {
     /// The daemon at `--url`, else the one that runs on the home folder, else this process.
     pub(super) fn connect(global: &Global, files: &dyn Files) -> Result<Self, Failure> {
-        match Self::daemon(global, files)? {
-            Some(remote) => Ok(Self::Remote(remote)),
-            None => Ok(Self::Local(LocalApi::open(&global.home)?)),
+        let mut tries = TRIES;
+        loop {
+            if let Some(remote) = Self::daemon(global, files)? {
+                return Ok(Self::Remote(remote));
+            }
+            tries -= 1;
+            match LocalApi::open(&global.home).map_err(Failure::from) {
+                // Whoever holds the folder is a verb in front of us, or a daemon about to listen.
+                Err(failure) if failure.code == HELD && tries > 0 => {}
+                opened => return Ok(Self::Local(opened?)),
+            }
         }
     }
 

@@ -105,11 +105,11 @@ impl From<anyhow::Error> for Failure {
             }
         }
         if let Some(pid) = held {
-            let pid = pid.map_or_else(|| "PID".to_owned(), |pid| pid.to_string());
+            let stop = pid.map_or_else(String::new, |pid| format!(", stop it with `kill {pid}`"));
             hint = hint.or_else(|| {
                 Some(format!(
-                    "one process per folder: use the one that runs (`echopilot status`), stop it \
-                     with `kill {pid}`, or name another folder with `--home`"
+                    "one process per folder: use the one that runs (`echopilot status`){stop}, or \
+                     name another folder with `--home`"
                 ))
             });
         }

@@ -6,6 +6,7 @@ mod manners;
 mod serve;
 mod start;
 mod tail;
+mod turns;
 mod verbs;
 mod verify;
 

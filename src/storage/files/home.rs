@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::seams::files::{Access, Files, Hold, is_full, read_whole};
 
@@ -15,11 +16,21 @@ const LOCKS_BYTES: u64 = 1 << 20;
 /// The system's name for the current boot. Source: the manual page proc(5).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
+/// Time between two tries to take the lock. Source: a verb of the command line holds it for some
+/// ten milliseconds.
+const RETRY_EVERY: Duration = Duration::from_millis(10);
+/// Tries to take the lock: 0.7 s of them. Source: rule C6 gives a second process one second to end,
+/// and verbs that work without a daemon take turns in less.
+const TRIES: u32 = 70;
+
 /// Why a home cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process owns it.
-    #[error("`{home}` is in use by process {}", pid.map_or_else(|| "?".to_owned(), |p| p.to_string()))]
+    #[error("`{home}` is in use by {}", pid.map_or_else(
+        || "another process".to_owned(),
+        |pid| format!("process {pid}")
+    ))]
     Held {
         /// The folder, as it was given.
         home: String,
@@ -68,7 +79,7 @@ impl Home {
     pub(super) fn take(files: Arc<dyn Files>, path: &Path) -> Result<Self, OpenError> {
         files.create_dir_all(path).map_err(cannot("."))?;
         let pid_path = path.join(".echopilot/pid");
-        let Some(lock) = files.lock_dir(path).map_err(cannot("."))? else {
+        let Some(lock) = lock(&*files, path).map_err(cannot("."))? else {
             return Err(OpenError::Held {
                 home: path.display().to_string(),
                 pid: holder(&*files, path).or_else(|| read_pid(&*files, &pid_path)),
@@ -88,6 +99,18 @@ impl Home {
             _lock: lock,
         })
     }
+}
+
+/// The lock, waited for: who holds it may be a verb that is done in a moment, and a daemon that
+/// ended for that would not be started again.
+fn lock(files: &dyn Files, path: &Path) -> io::Result<Option<Box<dyn Hold>>> {
+    for _try in 1..TRIES {
+        if let Some(lock) = files.lock_dir(path)? {
+            return Ok(Some(lock));
+        }
+        std::thread::sleep(RETRY_EVERY);
+    }
+    files.lock_dir(path)
 }
 
 /// Makes the folders that are missing. A full or read-only disk is no reason not to start, nor is a
