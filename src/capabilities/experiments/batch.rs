@@ -2,8 +2,8 @@
 //!
 //! Lines end in `\n` or `\r\n`; the last one need not. Blank lines are passed over and counted for
 //! line numbers. `?mode=each` (the default) writes what is good; `?mode=all` writes everything or
-//! nothing. `results` lists only lines that were not plainly accepted: those not listed stand in
-//! the journal as `first_seq`..=`last_seq`, in order. `?results=full` lists every line.
+//! nothing. `results` has one entry for each line. With `?results=brief` those that were plainly
+//! accepted are left out: they stand in the journal as `first_seq`..=`last_seq`, in order.
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use super::event::push_whole;
 use super::query;
 use super::record::{Fate, Recorded};
 use super::service::Experiments;
+use crate::base::digits;
 use crate::platform::http::{Answer, HotAnswer, HotCall, HttpError, json};
 
 /// Lines of a batch at most: each may need a line of answer.
@@ -24,7 +25,8 @@ const MAX_LINES: usize = 10_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Options {
     all: bool,
-    full: bool,
+    /// Plainly accepted lines are left out of `results`.
+    brief: bool,
 }
 
 /// Answers a batch.
@@ -82,7 +84,7 @@ fn options(text: &str) -> Result<Options, HttpError> {
     };
     Ok(Options {
         all: choose("mode", mode.as_deref(), ["each", "all"])?,
-        full: choose("results", results.as_deref(), ["brief", "full"])?,
+        brief: choose("results", results.as_deref(), ["full", "brief"])?,
     })
 }
 
@@ -115,6 +117,30 @@ fn all_refused(recorded: &Recorded, numbers: &[u32], rejected: usize) -> HttpErr
         .with("results", results)
 }
 
+/// Adds a line that is on record, by hand: there may be thousands of them.
+fn settled(results: &mut Vec<u8>, line: u32, seq: u64, duplicate: bool) {
+    comma(results);
+    results.extend_from_slice(b"{\"line\":");
+    digits::push(results, u64::from(line));
+    results.extend_from_slice(b",\"ok\":true,\"seq\":");
+    digits::push(results, seq);
+    if duplicate {
+        results.extend_from_slice(b",\"duplicate\":true");
+    }
+    results.push(b'}');
+}
+
+fn push_refused(results: &mut Vec<u8>, line: u32, error: &HttpError) {
+    comma(results);
+    results.extend_from_slice(&serde_json::to_vec(&refused(line, error)).unwrap_or_default());
+}
+
+fn comma(results: &mut Vec<u8>) {
+    if !results.is_empty() {
+        results.push(b',');
+    }
+}
+
 /// The answer once the lines are on record.
 fn report(
     recorded: &Recorded,
@@ -124,29 +150,28 @@ fn report(
     options: Options,
 ) -> Answer {
     let accepted = u64::from(recorded.written());
-    let mut out = Vec::with_capacity(160);
-    let mut results = Vec::new();
+    let mut results = Vec::with_capacity(recorded.fates.len() * 32);
     let mut duplicates = 0;
     let mut lost_lines = 0;
     for (fate, line) in recorded.fates.iter().zip(numbers) {
-        let result = match fate {
-            Fate::Written(_) if !options.full => continue,
-            Fate::Written(place) => {
-                json!({ "line": line, "ok": true, "seq": first + u64::from(*place) })
-            }
+        match fate {
+            Fate::Written(_) if options.brief => {}
+            Fate::Written(place) => settled(&mut results, *line, first + u64::from(*place), false),
             Fate::Repeated(id) => {
                 if let Some(seq) = recorded.line_of(*id) {
                     duplicates += 1;
-                    json!({ "line": line, "ok": true, "seq": seq, "duplicate": true })
+                    settled(&mut results, *line, seq, true);
                 } else {
                     lost_lines += 1;
-                    refused(*line, &lost())
+                    push_refused(&mut results, *line, &lost());
                 }
             }
-            Fate::Refused(refusal) => refused(*line, &refusal.clone().into()),
-        };
-        results.push(result);
+            Fate::Refused(refusal) => {
+                push_refused(&mut results, *line, &refusal.clone().into());
+            }
+        }
     }
+    let mut out = Vec::with_capacity(160 + results.len());
     let rejected = u64::try_from(rejected).unwrap_or(u64::MAX) + lost_lines;
     out.extend_from_slice(b"{\"ok\":true");
     let mut member = |name: &str, value: u64| {
@@ -162,12 +187,9 @@ fn report(
         member("first_seq", first);
         member("last_seq", first + accepted - 1);
     }
-    out.extend_from_slice(b",\"results\":");
-    if results.is_empty() {
-        out.extend_from_slice(b"[]");
-    } else {
-        out.extend_from_slice(&serde_json::to_vec(&results).unwrap_or_default());
-    }
+    out.extend_from_slice(b",\"results\":[");
+    out.extend_from_slice(&results);
+    out.push(b']');
     out.push(b'}');
     json(out)
 }

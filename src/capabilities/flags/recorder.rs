@@ -164,11 +164,12 @@ impl Recorder {
         }
         state.queue.pop_front();
         let recorded = state.queued - state.queue.len() as u64;
-        drop(state);
+        // Under the lock: a later count must not be overtaken by an earlier one.
         self.progress.send_replace(Progress {
             recorded,
             refused: None,
         });
+        drop(state);
         self.pump();
     }
 

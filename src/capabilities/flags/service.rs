@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
@@ -23,6 +23,7 @@ pub(super) struct Flags {
     configs: ConfigStore,
     engine: Arc<dyn Engine>,
     recorder: Arc<Recorder>,
+    turn: Mutex<()>,
 }
 
 /// Why a flag was not set.
@@ -108,6 +109,7 @@ impl Flags {
             configs,
             engine,
             recorder,
+            turn: Mutex::default(),
         }))
     }
 
@@ -146,6 +148,8 @@ impl Flags {
             base,
             actor,
         } = order;
+        // One at a time: what was there before is told for each, and none is based on the past.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = self.live.get_full();
         let before = seen.rules.get(&key).cloned();
         if before.is_none() && !create {
@@ -158,6 +162,7 @@ impl Flags {
         }
         let path = Path::root().key(&key);
         let value = value.as_json();
+        let base = base.or_else(|| Some(seen.revision.clone()));
         let accepted = self
             .configs
             .edit::<FlagsConfig, _>(base, actor, |edit| edit.set(path, &value))?;

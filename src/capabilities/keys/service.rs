@@ -15,7 +15,7 @@ use crate::platform::config::{ConfigStore, EditError, Live};
 use crate::platform::http::Role;
 use crate::platform::wiring::Wiring;
 use crate::seams::ids::{Ids, SystemIds};
-use crate::storage::engine::{Engine, Expect, StorageError};
+use crate::storage::engine::{Engine, Expect, Revision, StorageError};
 use crate::storage::lines::Lines;
 
 /// Name of the journal: `key.created`, `key.rotated`, `key.abandoned`, `key.revoked`, each with
@@ -81,6 +81,19 @@ pub(super) struct Asker {
     pub(super) now: DateTime<Utc>,
 }
 
+/// What is to be written into the document: values, each at its place, never a whole entry that was
+/// read a moment ago, so that nothing written in between is taken back.
+#[derive(Debug, Default)]
+struct Change {
+    /// The revision it was made for; `None` where it holds for any.
+    base: Option<Revision>,
+    leaves: Vec<(Path, serde_json::Value)>,
+}
+
+fn leaf(id: &str, name: &str) -> Path {
+    Path::root().key("keys").key(id).key(name)
+}
+
 impl Keys {
     /// Loads the file, opens the journal and hands the keys to the gate, now and at each change.
     pub(super) fn open(wiring: &Wiring) -> anyhow::Result<Arc<Self>> {
@@ -120,8 +133,8 @@ impl Keys {
         by: Asker,
     ) -> Result<MadeKey, KeyError> {
         let made = self.draw(&new, by.now)?;
-        let entries = vec![(made.text.id.clone(), made.entry.clone())];
-        self.make("key.created", &made, None, entries, &by).await?;
+        self.make("key.created", &made, None, Change::default(), &by)
+            .await?;
         Ok(made)
     }
 
@@ -132,7 +145,8 @@ impl Keys {
         overlap: TimeDelta,
         by: Asker,
     ) -> Result<MadeKey, KeyError> {
-        let mut old = self.entry(id)?;
+        let seen = self.live.get_full();
+        let old = self.entry(id)?;
         if old.revoked_at.is_some() {
             return Err(KeyError::Revoked { id: id.to_owned() });
         }
@@ -149,12 +163,13 @@ impl Keys {
             .not_after
             .as_ref()
             .and_then(|text| text.parse::<DateTime<Utc>>().ok());
-        old.not_after = Some(time::stamp(known.map_or(end, |known| known.min(end))));
-        let entries = vec![
-            (made.text.id.clone(), made.entry.clone()),
-            (id.to_owned(), old),
-        ];
-        self.make("key.rotated", &made, Some(id), entries, &by)
+        let end = time::stamp(known.map_or(end, |known| known.min(end)));
+        // Based on what was seen: a key that is revoked or edited in the meantime stays so.
+        let change = Change {
+            base: Some(seen.revision.clone()),
+            leaves: vec![(leaf(id, "not_after"), end.into())],
+        };
+        self.make("key.rotated", &made, Some(id), change, &by)
             .await?;
         Ok(made)
     }
@@ -166,12 +181,16 @@ impl Keys {
         kind: &'static str,
         made: &MadeKey,
         replaces: Option<&str>,
-        entries: Vec<(String, KeyEntry)>,
+        mut change: Change,
         by: &Asker,
     ) -> Result<(), KeyError> {
         let (id, role) = (made.text.id.as_str(), made.entry.role);
         self.record(kind, id, role, replaces, by).await?;
-        let put = self.put(entries, by).await;
+        let entry = serde_json::to_value(&made.entry).unwrap_or_default();
+        change
+            .leaves
+            .push((Path::root().key("keys").key(id), entry));
+        let put = self.put(change, by).await;
         if put.is_err()
             && let Err(error) = self.record("key.abandoned", id, role, replaces, by).await
         {
@@ -182,14 +201,17 @@ impl Keys {
 
     /// Takes `id` back; it fails on the next request.
     pub(super) async fn revoke(self: &Arc<Self>, id: &str, by: Asker) -> Result<(), KeyError> {
-        let mut entry = self.entry(id)?;
+        let entry = self.entry(id)?;
         if entry.revoked_at.is_some() {
             return Ok(());
         }
-        entry.revoked_at = Some(time::stamp(by.now));
         let role = entry.role;
+        let change = Change {
+            base: None,
+            leaves: vec![(leaf(id, "revoked_at"), time::stamp(by.now).into())],
+        };
         // Here the line comes last: a full disk must not keep a lost key alive.
-        self.put(vec![(id.to_owned(), entry)], &by).await?;
+        self.put(change, &by).await?;
         self.record("key.revoked", id, role, None, &by).await
     }
 
@@ -213,21 +235,14 @@ impl Keys {
         Ok(MadeKey { text, entry })
     }
 
-    /// Writes `entries` into the document, where blocking is allowed.
-    async fn put(
-        self: &Arc<Self>,
-        entries: Vec<(String, KeyEntry)>,
-        by: &Asker,
-    ) -> Result<(), KeyError> {
+    /// Writes `change` into the document, where blocking is allowed.
+    async fn put(self: &Arc<Self>, change: Change, by: &Asker) -> Result<(), KeyError> {
         let (keys, actor) = (Arc::clone(self), Arc::clone(&by.name));
         let edited = tokio::task::spawn_blocking(move || {
             keys.configs
-                .edit::<KeysConfig, EditFault>(None, actor, |edit| {
-                    for (id, entry) in &entries {
-                        let value = serde_json::to_value(entry).unwrap_or_default();
-                        edit.set(Path::root().key("keys").key(id), &value)?;
-                    }
-                    Ok(())
+                .edit::<KeysConfig, EditFault>(change.base, actor, |edit| {
+                    let mut leaves = change.leaves.into_iter();
+                    leaves.try_for_each(|(path, value)| edit.set(path, &value))
                 })
         });
         edited.await.map_err(|_died| KeyError::Lost)??;

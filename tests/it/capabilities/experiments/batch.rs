@@ -23,7 +23,7 @@ fn good_lines_are_written_and_the_others_are_told_one_by_one() {
         let bench = shop.open();
         let bad = line("u", "").replace("pricing_v2", "pricing_v3");
         let text = format!("{}\r\n\n  \n{bad}\n{}\n{{", line("a", ""), line("b", ""));
-        let seen = bench.batch("", &text).await;
+        let seen = bench.batch("?results=brief", &text).await;
         assert_eq!(seen.status, 200);
         let body = seen.json();
         let (accepted, rejected) = (body["accepted"].as_u64(), body["rejected"].as_u64());
@@ -52,7 +52,7 @@ fn full_results_list_every_line() {
             line("b", r#","id":"x""#),
         ]
         .join("\n");
-        let body = bench.batch("?results=full", &text).await.json();
+        let body = bench.batch("", &text).await.json();
         let first = body["first_seq"].as_u64().unwrap();
         assert_eq!(
             body["results"],
@@ -111,7 +111,7 @@ fn ids_inside_one_batch_and_between_batches_are_one_line_each() {
             line("b", &id(2)),
         ]
         .join("\n");
-        let body = bench.batch("", &text).await.json();
+        let body = bench.batch("?results=brief", &text).await.json();
         let found = ["accepted", "duplicates", "rejected"].map(|name| body[name].as_u64().unwrap());
         assert_eq!(found, [2, 1, 1]);
         assert_eq!(body["results"][0]["seq"], body["first_seq"]);
