@@ -188,3 +188,34 @@ async fn h18_unknown_keys_and_roles_are_refused_in_words() {
         .await;
     assert_eq!(status, 400);
 }
+
+#[tokio::test]
+async fn h08_a_key_revoked_while_it_is_rotated_stays_revoked() {
+    let desk = Desk::open();
+    for _round in 0..20 {
+        let made = desk
+            .ask("POST", "/api/admin/keys", json!({ "role": "dash" }))
+            .await
+            .1;
+        let id = made["id"].as_str().unwrap();
+        let (rotate, revoke) = (
+            format!("/api/admin/keys/{id}/rotate"),
+            format!("/api/admin/keys/{id}/revoke"),
+        );
+        let (rotated, revoked) = tokio::join!(
+            desk.ask("POST", &rotate, json!({ "overlap_secs": 3600 })),
+            desk.ask("POST", &revoke, Value::Null),
+        );
+        assert_eq!(revoked.0, 200, "{}", revoked.1);
+        assert!(
+            matches!(rotated.0, 201 | 409 | 412),
+            "{} {}",
+            rotated.0,
+            rotated.1
+        );
+        assert!(
+            !desk.opens(&made["key"]),
+            "revoked, and alive again by the rotation"
+        );
+    }
+}
