@@ -14,6 +14,7 @@ use super::daemon_file::{self, DaemonFile};
 use super::first_start;
 use super::home::must_exist_or_begin;
 use super::process_log;
+use super::schema_files;
 use super::settings::GivenKeys;
 use crate::platform::auth::{KeySpec, KeyText};
 use crate::platform::http::Role;
@@ -56,7 +57,7 @@ pub fn serve(options: &ServeOptions, say: &mut dyn Write) -> anyhow::Result<()> 
         let spec = KeySpec::fixed("local", Role::Admin, local.text.reveal());
         let home = &options.home;
         let app = assemble::assemble(home, &files, engine, clock, &given, Some(spec))?;
-        let served = run(&app, options, &*files, local.text.reveal(), say).await;
+        let served = run(&app, options, &files, local.text.reveal(), say).await;
         daemon_file::remove(&*files, home);
         app.close();
         tracing::info!("stopped: everything acknowledged is on the disk");
@@ -72,7 +73,7 @@ pub fn serve(options: &ServeOptions, say: &mut dyn Write) -> anyhow::Result<()> 
 async fn run(
     app: &App,
     options: &ServeOptions,
-    files: &dyn Files,
+    files: &Arc<dyn Files>,
     token: &str,
     say: &mut dyn Write,
 ) -> anyhow::Result<()> {
@@ -86,7 +87,7 @@ async fn run(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         token: token.to_owned(),
     };
-    if let Err(error) = file.write(files, &options.home) {
+    if let Err(error) = file.write(&**files, &options.home) {
         // On a full or read-only disk: flags must be served all the same.
         tracing::error!("the command line will not find this daemon: {error:#}");
     }
@@ -94,6 +95,7 @@ async fn run(
     app.health.set_ready();
     lifecycle::notify_ready(&format!("serving http://{address}"));
     greet(say, &options.home, address, first.as_deref());
+    schema_files::begin(app, files);
     app.server.serve(listener).await;
     app.health.set_stopping();
     lifecycle::notify_stopping();
