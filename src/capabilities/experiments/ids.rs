@@ -53,11 +53,14 @@ pub struct Ids {
     old: Generation,
 }
 
-/// Where an id's entry stands, so that it is found again without looking.
+/// Where an id's entry stands, so that it is found again without looking, and what it is, should
+/// the window have forgotten it meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket {
     generation: u64,
     place: u32,
+    body: u32,
+    id: Fingerprint,
 }
 
 /// What is known of an id.
@@ -86,24 +89,26 @@ impl Ids {
 
     /// What is known of `id`; a new one counts as in flight from now on.
     pub fn claim(&mut self, id: Fingerprint, body: u32) -> Seen {
-        if let Some((ticket, entry)) = self.entry(id) {
-            match entry.seq {
-                DEAD => {
-                    *entry = Entry::new(IN_FLIGHT, id, body);
-                    return Seen::New(ticket);
-                }
-                _ if entry.body != body => return Seen::Conflict,
-                IN_FLIGHT => return Seen::InFlight,
-                seq => return Seen::Line(seq),
+        match self.entry(id) {
+            None | Some(Entry { seq: DEAD, .. }) => {
+                let (generation, place) = self.put(Entry::new(IN_FLIGHT, id, body));
+                Seen::New(Ticket {
+                    generation,
+                    place,
+                    body,
+                    id,
+                })
             }
+            Some(entry) if entry.body != body => Seen::Conflict,
+            Some(Entry { seq: IN_FLIGHT, .. }) => Seen::InFlight,
+            Some(entry) => Seen::Line(entry.seq),
         }
-        Seen::New(self.push(Entry::new(IN_FLIGHT, id, body)))
     }
 
     /// The line of an id that is not in flight any more.
-    pub fn line(&mut self, id: Fingerprint) -> Option<u64> {
+    pub fn line(&self, id: Fingerprint) -> Option<u64> {
         self.entry(id)
-            .map(|(_, entry)| entry.seq)
+            .map(|entry| entry.seq)
             .filter(|seq| !matches!(*seq, IN_FLIGHT | DEAD))
     }
 
@@ -111,23 +116,26 @@ impl Ids {
     pub fn settle(&mut self, ticket: Ticket, seq: u64) {
         if let Some(entry) = self.at(ticket) {
             entry.seq = seq;
+            return;
+        }
+        // Forgotten while it was in flight, yet a line: a retry must find it, unless one came
+        // before this and now stands for the id.
+        if matches!(self.entry(ticket.id), None | Some(Entry { seq: DEAD, .. })) {
+            self.put(Entry::new(seq, ticket.id, ticket.body));
         }
     }
 
     /// The line of a claimed id was refused: the id is free again.
     pub fn release(&mut self, ticket: Ticket) {
-        self.settle(ticket, DEAD);
+        if let Some(entry) = self.at(ticket) {
+            entry.seq = DEAD;
+        }
     }
 
-    /// An id read from the journal.
+    /// An id read from the journal. A second line of it can only be there if the window had
+    /// forgotten the first; then it was new again, and is here too.
     pub fn replay(&mut self, id: Fingerprint, body: u32, seq: u64) {
-        match self.entry(id) {
-            // The first line holds; a second one can only be there if the window had forgotten.
-            Some((_, entry)) => *entry = Entry::new(seq, id, body),
-            None => {
-                self.push(Entry::new(seq, id, body));
-            }
-        }
+        self.put(Entry::new(seq, id, body));
     }
 
     /// How many are remembered.
@@ -135,18 +143,13 @@ impl Ids {
         self.young.entries.len() + self.old.entries.len()
     }
 
-    fn entry(&mut self, id: Fingerprint) -> Option<(Ticket, &mut Entry)> {
-        let Self { young, old, .. } = self;
-        for generation in [young, old] {
-            if let Some(place) = generation.find(id) {
-                let ticket = Ticket {
-                    generation: generation.number,
-                    place,
-                };
-                return Some((ticket, &mut generation.entries[place as usize]));
-            }
-        }
-        None
+    fn entry(&self, id: Fingerprint) -> Option<Entry> {
+        let found = |generation: &Generation| {
+            let place = generation.find(id)?;
+            Some(generation.entries[place as usize])
+        };
+        // The young one first: what it holds is newer than an old entry of the same id.
+        found(&self.young).or_else(|| found(&self.old))
     }
 
     fn at(&mut self, ticket: Ticket) -> Option<&mut Entry> {
@@ -157,7 +160,17 @@ impl Ids {
         generation.entries.get_mut(ticket.place as usize)
     }
 
-    fn push(&mut self, entry: Entry) -> Ticket {
+    /// Puts an entry among the young ones, whatever the old ones hold: left there, it would be
+    /// forgotten with them. Gives generation and place.
+    fn put(&mut self, entry: Entry) -> (u64, u32) {
+        let id = Fingerprint {
+            a: entry.a,
+            b: entry.b,
+        };
+        if let Some(place) = self.young.find(id) {
+            self.young.entries[place as usize] = entry;
+            return (self.young.number, place);
+        }
         if self.young.entries.len() >= self.half {
             let next = Generation {
                 number: self.young.number + 1,
@@ -173,10 +186,7 @@ impl Ids {
         } = &mut self.young;
         entries.push(entry);
         index.insert_unique(entry.a, place, |place| entries[*place as usize].a);
-        Ticket {
-            generation: *number,
-            place,
-        }
+        (*number, place)
     }
 
     /// Writes down what is settled.

@@ -6,7 +6,7 @@ use chrono::DateTime;
 
 use super::event::{self, EVENT, EXPOSURE};
 use super::fingerprint::{Fingerprint, Key};
-use super::ids::{Ids, Seen};
+use super::ids::{Ids, Seen, Ticket};
 use super::model::assign;
 use super::query::{self, QueryFault};
 use super::users::{UserSet, Users, in_several};
@@ -150,6 +150,76 @@ fn ids_are_remembered_for_at_least_half_a_window() {
         matches!(ids.claim(id(1000), 2), Seen::New(_)),
         "a refused line frees its id"
     );
+}
+
+/// The `number`th id of the tests below.
+fn nth(number: u64) -> Fingerprint {
+    KEY.of(&number.to_le_bytes())
+}
+
+/// Claims an id that nothing is known of.
+fn claimed(ids: &mut Ids, number: u64) -> Ticket {
+    match ids.claim(nth(number), 1) {
+        Seen::New(ticket) => ticket,
+        seen => panic!("{number} should be new, but is {seen:?}"),
+    }
+}
+
+/// Claims and settles ids that nothing is known of; each is the line of its number.
+fn settled(ids: &mut Ids, numbers: std::ops::RangeInclusive<u64>) {
+    for number in numbers {
+        let ticket = claimed(ids, number);
+        ids.settle(ticket, number);
+    }
+}
+
+#[test]
+fn an_id_taken_after_a_refusal_is_remembered_for_half_a_window_from_then_on() {
+    // In the old half there are 1 to 5 when 1 comes again, and there is no room for a sixth young.
+    for young in 6..=10 {
+        let mut ids = Ids::new(10);
+        let refused = claimed(&mut ids, 1);
+        ids.release(refused);
+        settled(&mut ids, 2..=young);
+        let again = claimed(&mut ids, 1);
+        assert_eq!(ids.claim(nth(1), 1), Seen::InFlight);
+        assert_eq!(ids.claim(nth(1), 2), Seen::Conflict);
+        settled(&mut ids, 101..=102);
+        ids.settle(again, 77);
+        settled(&mut ids, 103..=104);
+        assert_eq!(ids.claim(nth(1), 1), Seen::Line(77), "{young} before it");
+        assert!(ids.count() <= 10);
+    }
+}
+
+#[test]
+fn an_id_read_twice_is_remembered_for_half_a_window_from_the_second_on() {
+    let mut ids = Ids::new(10);
+    for number in (1..=10).chain([1, 11, 12, 13, 14]) {
+        ids.replay(nth(number), 1, if number == 1 { 77 } else { number });
+    }
+    assert_eq!(ids.claim(nth(1), 1), Seen::Line(77));
+    let mut saved = Vec::new();
+    ids.save(&mut saved);
+    let mut restored = Ids::restore(&mut Reader::new(&saved)).expect("just saved");
+    assert_eq!(restored.claim(nth(1), 1), Seen::Line(77));
+}
+
+#[test]
+fn an_id_that_was_in_flight_for_longer_than_the_window_is_known_once_it_is_a_line() {
+    let mut ids = Ids::new(10);
+    let (slow, lost) = (claimed(&mut ids, 1), claimed(&mut ids, 2));
+    settled(&mut ids, 3..=30);
+    ids.settle(slow, 77);
+    ids.release(lost);
+    assert_eq!(ids.claim(nth(1), 1), Seen::Line(77));
+    assert_eq!(ids.claim(nth(1), 2), Seen::Conflict);
+    // Where the id was claimed anew meanwhile, that claim stands.
+    let again = claimed(&mut ids, 2);
+    ids.release(lost);
+    assert_eq!(ids.claim(nth(2), 1), Seen::InFlight);
+    ids.settle(again, 78);
+    assert_eq!(ids.claim(nth(2), 1), Seen::Line(78));
 }
 
 /// Experiment, variant, event.
