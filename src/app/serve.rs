@@ -60,7 +60,6 @@ pub fn serve(options: &ServeOptions, say: &mut dyn Write) -> anyhow::Result<()> 
         let served = run(&app, options, &files, local.text.reveal(), say).await;
         daemon_file::remove(&*files, home);
         app.close();
-        tracing::info!("stopped: everything acknowledged is on the disk");
         served
     });
     drop(runtime);
