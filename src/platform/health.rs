@@ -85,8 +85,9 @@ pub fn routes(health: &Arc<Health>, clock: &Arc<dyn Clock>) -> Routes {
         row.limited = false;
         row
     };
-    let live =
-        Route::get("/livez", Scope::Public, "200 while the process turns").hot(Arc::new(|_call| {
+    let live = Route::get("/livez", Scope::Public, "200 while the process turns")
+        .plain()
+        .hot(Arc::new(|_call| {
             HotAnswer::Now(Ok(text("ok\n".to_owned(), StatusCode::OK)))
         }));
     let own = Arc::clone(health);
@@ -96,6 +97,7 @@ pub fn routes(health: &Arc<Health>, clock: &Arc<dyn Clock>) -> Routes {
         "200 when requests should come here",
     )
     .query("verbose=1")
+    .plain()
     .hot(Arc::new(move |call| {
         HotAnswer::Now(Ok(ready(&own.checks(), call.parts.uri.query())))
     }));

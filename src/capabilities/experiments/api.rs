@@ -6,6 +6,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::errors::lost;
 use super::event::{push_text, push_whole};
@@ -13,7 +14,9 @@ use super::query;
 use super::record::{Fate, Recorded};
 use super::service::Experiments;
 use super::{batch, list};
-use crate::platform::http::{Answer, HotAnswer, HotCall, HttpError, Route, Routes, Scope, json};
+use crate::platform::http::{
+    Answer, Choice, HotAnswer, HotCall, HttpError, Route, Routes, Scope, json,
+};
 use crate::storage::engine::StorageError;
 
 /// Bytes of one event's body at most; the rest of the route's limit is for batches.
@@ -54,6 +57,49 @@ pub struct LogReply {
     pub id: Option<String>,
 }
 
+/// The answer to a batch.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct BatchReply {
+    /// True.
+    pub ok: bool,
+    /// Lines that were written.
+    pub accepted: u64,
+    /// Lines whose id was on record already.
+    pub duplicates: u64,
+    /// Lines that were refused.
+    pub rejected: u64,
+    /// Number of the first line that was written, where one was.
+    pub first_seq: Option<u64>,
+    /// Number of the last one.
+    pub last_seq: Option<u64>,
+    /// What became of each line that was not plainly written, or of all with `results=full`.
+    pub results: Vec<Value>,
+}
+
+/// The answer to a log call. For the API's description; answers are written by hand.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum LogAnswer {
+    /// To one event.
+    One(LogReply),
+    /// To a batch.
+    Batch(BatchReply),
+}
+
+/// Parameters of the log call that are taken with a batch only.
+const BATCH_CHOICES: [Choice; 2] = [
+    Choice {
+        name: "mode",
+        values: &["each", "all"],
+        about: "with a batch: write what is good, or everything or nothing",
+    },
+    Choice {
+        name: "results",
+        values: &["brief", "full"],
+        about: "with a batch: tell of lines not plainly written, or of all",
+    },
+];
+
 /// An assignment.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct AssignReply {
@@ -83,9 +129,10 @@ impl Experiments {
             .takes::<LogRequest>(
                 r#"{"event":"signup","user":"user123","exp":"pricing_v2","variant":"A"}"#,
             )
-            .gives::<LogReply>()
+            .gives::<LogAnswer>()
             .hot(Arc::new(move |call| log.answer_log(&call)));
         log.also_takes = &[NDJSON];
+        log.choices = &BATCH_CHOICES;
         log.body_limit = MAX_BATCH_BODY;
         let about = "List experiments with their exposures and events";
         let list = Route::get("/api/exp/list", Scope::Read, about)

@@ -16,8 +16,8 @@ use super::model::FlagValue;
 use super::service::{FlagError, Flags, PastChange, SetDone, SetFlag};
 use crate::base::time;
 use crate::platform::http::{
-    Answer, BasedOn, Body, Call, HotAnswer, HotCall, HttpError, JsonBody, QueryParams, Reply,
-    Route, Routes, Scope, json,
+    Answer, BasedOn, Body, Call, Condition, HotAnswer, HotCall, HttpError, JsonBody, QueryParams,
+    Reply, Route, Routes, Scope, json,
 };
 use crate::storage::engine::Revision;
 
@@ -27,6 +27,7 @@ pub(super) fn routes(flags: &Arc<Flags>) -> Routes {
     vec![
         Route::get("/api/flags/get", Scope::Read, "all flags and their values")
             .gives::<AllFlags>()
+            .condition(Condition::Moved)
             .hot(Arc::new(move |call| HotAnswer::Now(Ok(all(&hot, &call))))),
         Route::post(
             "/api/flags/set",
@@ -35,6 +36,7 @@ pub(super) fn routes(flags: &Arc<Flags>) -> Routes {
         )
         .takes::<SetRequest>(r#"{"key":"ui.new_dashboard","value":true}"#)
         .gives::<SetReply>()
+        .condition(Condition::Unmoved)
         .handler(post(set).with_state(Arc::clone(flags))),
         Route::get(
             "/api/flags/history",
@@ -58,6 +60,7 @@ pub(super) fn routes(flags: &Arc<Flags>) -> Routes {
         )
         .takes::<AdminSetRequest>(r#"{"key":"STABILIZE_MODE","value":"true"}"#)
         .gives::<AdminSetReply>()
+        .condition(Condition::Unmoved)
         .handler(post(admin_set).with_state(Arc::clone(flags))),
     ]
 }
@@ -385,10 +388,12 @@ async fn admin_set(
         .unwrap_or(done.accepted.at);
     let revision = done.accepted.revision.as_str().to_owned();
     let (value, updated_at) = (value.to_plain(), admin_time(updated_at));
-    Ok(Reply::ok(AdminSetReply {
+    let tag = revision.clone();
+    let reply = AdminSetReply {
         key: body.key,
         value,
         updated_at,
         revision,
-    }))
+    };
+    Ok(Reply::ok(reply).etag(&tag))
 }

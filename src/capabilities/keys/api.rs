@@ -37,6 +37,7 @@ pub(super) fn routes(keys: &Arc<Keys>) -> Routes {
         )
         .takes::<NewRequest>(r#"{"role":"reader","name":"grafana"}"#)
         .gives::<MadeReply>()
+        .creates()
         .handler(post(create).with_state(state())),
         Route::post(
             "/api/admin/keys/{id}/rotate",
@@ -45,6 +46,7 @@ pub(super) fn routes(keys: &Arc<Keys>) -> Routes {
         )
         .takes::<RotateRequest>(r#"{"overlap_secs":86400}"#)
         .gives::<MadeReply>()
+        .creates()
         .handler(post(rotate).with_state(state())),
         Route::post(
             "/api/admin/keys/{id}/revoke",

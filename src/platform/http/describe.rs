@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::{HotAnswer, HotHandler, Route, Routes, Scope, Table, json_bytes};
+use super::{Choice, Condition, HotAnswer, HotHandler, Route, Routes, Scope, Table, json_bytes};
 
 /// The two descriptions, filled in once the table is whole.
 #[derive(Debug, Clone, Default)]
@@ -106,6 +106,7 @@ pub fn openapi(table: &Table) -> Value {
             "headers": {
                 "RateLimit": header("requests left (`r`) and seconds until all are back (`t`)"),
                 "RateLimit-Policy": header("requests (`q`) in a window of seconds (`w`)"),
+                "ETag": header("revision of the file, quoted"),
                 "X-Request-Id": header("names this request in answers and logs"),
             },
             "responses": {
@@ -161,10 +162,9 @@ fn operation(row: &Route, schemas: &mut Map<String, Value>) -> Value {
         }
         content.insert("application/json".to_owned(), json_body);
         for kind in row.also_takes {
-            content.insert(
-                (*kind).to_owned(),
-                json!({ "schema": { "type": "string" } }),
-            );
+            let about = "one JSON body a line";
+            let schema = json!({ "type": "string", "description": about });
+            content.insert((*kind).to_owned(), json!({ "schema": schema }));
         }
         operation["requestBody"] = json!({ "required": true, "content": content });
     }
@@ -197,7 +197,30 @@ fn parameters(row: &Route) -> Vec<Value> {
     let query = query.map(|(name, example)| {
         json!({ "name": name, "in": "query", "schema": { "type": "string" }, "example": example })
     });
-    path.chain(query).collect()
+    let choices = row.choices.iter().map(choice);
+    let condition = row.condition.map(|condition| {
+        let (name, about) = match condition {
+            Condition::Unmoved => ("If-Match", "the revision that the change is based on"),
+            Condition::Moved => ("If-None-Match", "the revision that is known already"),
+        };
+        let schema = json!({ "type": "string" });
+        json!({ "name": name, "in": "header", "description": about, "schema": schema })
+    });
+    let query = path.chain(query).chain(choices);
+    query.chain(condition).collect()
+}
+
+fn choice(choice: &Choice) -> Value {
+    json!({
+        "name": choice.name,
+        "in": "query",
+        "description": choice.about,
+        "schema": {
+            "type": "string",
+            "enum": choice.values,
+            "default": choice.values.first(),
+        },
+    })
 }
 
 fn responses(row: &Route, schemas: &mut Map<String, Value>) -> Value {
@@ -211,14 +234,23 @@ fn responses(row: &Route, schemas: &mut Map<String, Value>) -> Value {
             headers[name] = json!({ "$ref": format!("#/components/headers/{name}") });
         }
     }
+    if row.condition.is_some() {
+        headers["ETag"] = json!({ "$ref": "#/components/headers/ETag" });
+    }
     let problem = json!({ "$ref": "#/components/responses/Problem" });
-    let mut responses = json!({
-        "200": {
-            "description": "success",
-            "headers": headers,
-            "content": { "application/json": { "schema": schema } },
-        },
-        "default": problem,
+    let mut responses = json!({ "default": problem });
+    match row.condition {
+        Some(Condition::Unmoved) => responses["412"] = problem.clone(),
+        Some(Condition::Moved) => {
+            let about = "still at the revision that is known";
+            responses["304"] = json!({ "description": about, "headers": headers });
+        }
+        None => {}
+    }
+    responses[row.success.as_str()] = json!({
+        "description": "success",
+        "headers": headers,
+        "content": { row.media: { "schema": schema } },
     });
     if row.scope != Scope::Public {
         for status in ["401", "403"] {

@@ -25,7 +25,7 @@ pub use call::{Call, Caller, Role, Scope};
 pub use describe::{Descriptions, example, index, openapi};
 pub use error::HttpError;
 pub use extract::{BasedOn, JsonBody, QueryParams};
-pub use route::{HotAnswer, HotCall, HotHandler, Route, Routes};
+pub use route::{Choice, Condition, HotAnswer, HotCall, HotHandler, Route, Routes};
 pub use rules::{HttpRules, InForce, LiveRules, Network, client_address};
 pub use server::{Server, ServerParts};
 pub use table::{Table, TableError};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::routing::MethodRouter;
 use bytes::Bytes;
-use http::{Method, request};
+use http::{Method, StatusCode, request};
 use schemars::Schema;
 
 use super::{Answer, Call, HttpError, Scope};
@@ -35,6 +35,26 @@ pub enum HotAnswer {
 /// A handler that is called by hand in front of the router, without extractors.
 pub type HotHandler = Arc<dyn Fn(HotCall<'_>) -> HotAnswer + Send + Sync>;
 
+/// A query parameter that the example call goes without.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice {
+    /// Its name.
+    pub name: &'static str,
+    /// What it may be; the first is what holds without it.
+    pub values: &'static [&'static str],
+    /// What it decides.
+    pub about: &'static str,
+}
+
+/// The revision that a caller may name in a header, and what comes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// `If-Match`: 412 when the file is at another revision.
+    Unmoved,
+    /// `If-None-Match`: 304 when it is still at this one.
+    Moved,
+}
+
 /// One row of the table.
 #[derive(Clone)]
 pub struct Route {
@@ -51,10 +71,18 @@ pub struct Route {
     pub query: &'static str,
     /// Body of an example call; empty for none.
     pub body: &'static str,
+    /// Query parameters besides those of the example.
+    pub choices: &'static [Choice],
+    /// The header that makes the call depend on a revision.
+    pub condition: Option<Condition>,
     /// Schema of the request body.
     pub takes: Option<fn() -> Schema>,
     /// Schema of a success.
     pub gives: Option<fn() -> Schema>,
+    /// Status of a success.
+    pub success: StatusCode,
+    /// Content type of a success.
+    pub media: &'static str,
     /// Most bytes of body that are read; default 64 KiB.
     pub body_limit: usize,
     /// Content types taken besides `application/json`.
@@ -80,8 +108,12 @@ impl Route {
             about,
             query: "",
             body: "",
+            choices: &[],
+            condition: None,
             takes: None,
             gives: None,
+            success: StatusCode::OK,
+            media: "application/json",
             body_limit: DEFAULT_BODY_LIMIT,
             also_takes: &[],
             limited: true,
@@ -119,6 +151,27 @@ impl Route {
     #[must_use]
     pub fn gives<T: schemars::JsonSchema>(mut self) -> Self {
         self.gives = Some(|| schemars::schema_for!(T));
+        self
+    }
+
+    /// A success is 201.
+    #[must_use]
+    pub fn creates(mut self) -> Self {
+        self.success = StatusCode::CREATED;
+        self
+    }
+
+    /// A success is plain text.
+    #[must_use]
+    pub fn plain(mut self) -> Self {
+        self.media = "text/plain";
+        self
+    }
+
+    /// Depends on a revision, if the caller names one.
+    #[must_use]
+    pub fn condition(mut self, condition: Condition) -> Self {
+        self.condition = Some(condition);
         self
     }
 

@@ -53,16 +53,18 @@ impl Metrics {
         let own = self.clone();
         let about = "counts for machines: Prometheus text, or OpenMetrics by `Accept`";
         vec![
-            Route::get("/metrics", Scope::Read, about).hot(Arc::new(move |call| {
-                let accept = call
-                    .parts
-                    .headers
-                    .get(ACCEPT)
-                    .and_then(|value| value.to_str().ok());
-                let spelling = Spelling::wanted(accept);
-                let page = own.page(spelling);
-                HotAnswer::Now(Ok(prepared(page, spelling.media_type())))
-            })),
+            Route::get("/metrics", Scope::Read, about)
+                .plain()
+                .hot(Arc::new(move |call| {
+                    let accept = call
+                        .parts
+                        .headers
+                        .get(ACCEPT)
+                        .and_then(|value| value.to_str().ok());
+                    let spelling = Spelling::wanted(accept);
+                    let page = own.page(spelling);
+                    HotAnswer::Now(Ok(prepared(page, spelling.media_type())))
+                })),
         ]
     }
 

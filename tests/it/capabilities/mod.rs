@@ -1,5 +1,6 @@
 //! Capabilities, by what a caller sees of them.
 
+mod described;
 mod experiments;
 mod flags;
 mod gate;

@@ -141,6 +141,16 @@ async fn what_is_served_is_what_is_described() {
         let operation = &openapi["paths"][row.path][row.method.as_str().to_lowercase()];
         assert_eq!(operation["summary"], row.about, "{row:?}");
         assert_eq!(operation["x-scope"], row.scope.name(), "{row:?}");
+        let success = &operation["responses"][row.success.as_str()];
+        assert!(success["content"][row.media].is_object(), "{operation}");
+        let described = operation["parameters"].as_array().unwrap();
+        let pairs = row.query.split('&').filter_map(|pair| pair.split_once('='));
+        for (name, _) in pairs {
+            assert!(
+                described.iter().any(|one| one["name"] == name),
+                "{row:?} {name}"
+            );
+        }
     }
 }
 
