@@ -65,6 +65,16 @@ fn is_given(text: &str) -> Result<bool, std::convert::Infallible> {
     Ok(!text.is_empty())
 }
 
+/// An address to listen on. Names are not looked up: they may mean several addresses, and others
+/// than was thought.
+fn ip_and_port(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "an IP address and a port are needed, such as 127.0.0.1:5000 or [::1]:5000; names such as \
+         `localhost` are not looked up"
+            .to_owned()
+    })
+}
+
 impl Global {
     /// How the caller wants to be spoken to.
     pub(super) const fn manners(&self) -> Manners {
@@ -115,7 +125,7 @@ pub(super) enum Verb {
 pub(super) struct ServeArgs {
     /// Address to listen on, instead of the one in `configs/echopilot.json`; port 0 takes a free
     /// one
-    #[arg(long, value_name = "ADDR", env = "ECHOPILOT_LISTEN")]
+    #[arg(long, value_name = "ADDR", env = "ECHOPILOT_LISTEN", value_parser = ip_and_port)]
     pub(super) listen: Option<SocketAddr>,
 }
 
@@ -262,7 +272,7 @@ pub(super) enum KeyVerb {
 #[derive(Debug, Group)]
 pub(super) struct KeyNewArgs {
     /// What the key may do
-    #[arg(value_parser = ["reader", "dash", "admin"])]
+    #[arg(value_parser = ["reader", "dash", "admin"], default_value = "dash")]
     pub(super) role: String,
     /// What it is for; histories show it
     #[arg(long)]

@@ -25,6 +25,7 @@ mod span;
 mod status;
 mod verify;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -33,7 +34,7 @@ use crate::app::assemble::config_kinds;
 use crate::seams::clock::SystemClock;
 use crate::seams::files::RealFiles;
 use api::Api;
-use args::{Args, Verb};
+use args::{Args, Global, ServeArgs, Verb};
 use failure::Outcome;
 use output::Output;
 
@@ -44,16 +45,16 @@ pub fn command() -> clap::Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
+    let (global, verb) = match parsed() {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help, version or wrong usage. Nobody is left to tell when this cannot be written.
             let _closed = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let mut output = Output::new(args.global.manners());
-    let outcome = run(&args, &mut output).and_then(|code| output.flush().map(|()| code));
+    let mut output = Output::new(global.manners());
+    let outcome = run(&global, &verb, &mut output).and_then(|code| output.flush().map(|()| code));
     ExitCode::from(match outcome {
         Ok(code) => code,
         Err(failure) => {
@@ -64,27 +65,36 @@ pub fn main() -> ExitCode {
         }
     })
 }
+
+/// What is asked. Without a verb it is read as if `serve` stood at its end, so that what `serve`
+/// takes from the environment holds there too.
+fn parsed() -> Result<(Global, Verb), clap::Error> {
+    let mut args = Args::try_parse()?;
+    if args.verb.is_none() {
+        let words = std::env::args_os().chain([OsString::from("serve")]);
+        args = Args::try_parse_from(words)?;
+    }
+    let verb = args.verb.unwrap_or(Verb::Serve(ServeArgs::default()));
+    Ok((args.global, verb))
+}
+
 /// Does what was asked. The daemon is not needed for what can be read from the files.
-fn run(args: &Args, output: &mut Output) -> Outcome {
-    let global = &args.global;
+fn run(global: &Global, verb: &Verb, output: &mut Output) -> Outcome {
     let (home, files) = (global.home.as_path(), &RealFiles);
     let kinds = config_kinds();
     let api = || Api::connect(global, files);
-    match &args.verb {
-        None => serve::run(global, None, output),
-        Some(Verb::Serve(serve)) => serve::run(global, serve.listen, output),
-        Some(Verb::Check(check)) => check::run(check, home, &kinds, files, output),
-        Some(Verb::Status) => status::run(global, &kinds, files, output),
-        Some(Verb::Verify(verify)) => verify::run(verify, home, files, output),
-        Some(Verb::Backup(backup)) => backup::run(backup, home, files, &SystemClock::new(), output),
-        Some(Verb::Restore(restore)) => {
-            restore::run(restore, home, files, &SystemClock::new(), output)
-        }
-        Some(Verb::Flag(verb)) => flag::run(verb, &api()?, output),
-        Some(Verb::Exp(verb)) => exp::run(verb, &api()?, output),
-        Some(Verb::Key(verb)) => key::run(verb, &api()?, output),
-        Some(Verb::Log(verb)) => log::run(verb, home, files, &SystemClock::new(), output),
-        Some(Verb::Api(filter)) => routes::run(filter, &api()?, output),
-        Some(Verb::Schema(schema)) => schema::run(schema, home, &kinds, files, output),
+    match verb {
+        Verb::Serve(serve) => serve::run(global, serve.listen, output),
+        Verb::Check(check) => check::run(check, home, &kinds, files, output),
+        Verb::Status => status::run(global, &kinds, files, output),
+        Verb::Verify(verify) => verify::run(verify, home, files, output),
+        Verb::Backup(backup) => backup::run(backup, home, files, &SystemClock::new(), output),
+        Verb::Restore(restore) => restore::run(restore, home, files, &SystemClock::new(), output),
+        Verb::Flag(verb) => flag::run(verb, &api()?, output),
+        Verb::Exp(verb) => exp::run(verb, &api()?, output),
+        Verb::Key(verb) => key::run(verb, &api()?, output),
+        Verb::Log(verb) => log::run(verb, home, files, &SystemClock::new(), output),
+        Verb::Api(filter) => routes::run(filter, &api()?, output),
+        Verb::Schema(schema) => schema::run(schema, home, &kinds, files, output),
     }
 }

@@ -19,6 +19,10 @@ use crate::platform::http::{Call, HttpError, JsonBody, Reply, Role, Route, Route
 /// that holds it can be told (our own choice).
 const DEFAULT_OVERLAP_SECS: u32 = 86_400;
 
+/// Longest life of a key that ends, in seconds: ten years; who wants more says nothing (our own
+/// choice).
+const MAX_LIFE_SECS: u64 = 315_360_000;
+
 /// The rows of the route table.
 pub(super) fn routes(keys: &Arc<Keys>) -> Routes {
     let state = || Arc::clone(keys);
@@ -150,10 +154,10 @@ struct NewRequest {
     /// For people: who holds it, what for.
     #[serde(default)]
     name: String,
-    /// Days until it ends; it does not end where nothing is said.
+    /// Seconds until it ends; it does not end where nothing is said.
     #[serde(default)]
-    #[schemars(range(min = 1, max = 3650))]
-    days: Option<u32>,
+    #[schemars(range(min = 1, max = 315_360_000))]
+    expires_in_secs: Option<u64>,
     /// Requests a minute; the daemon's general bound where nothing is said.
     #[serde(default)]
     #[schemars(range(min = 1, max = 60_000_000))]
@@ -196,15 +200,28 @@ async fn create(
         .ok_or_else(|| {
             HttpError::bad_request("bad_role", "`role` is not one of `reader`, `dash`, `admin`")
         })?;
-    let days = request.days.map(|days| TimeDelta::days(i64::from(days)));
+    let not_after = request.expires_in_secs.map(|secs| end(call.now, secs));
     let new = NewKey {
         role,
         name: request.name,
         not_before: None,
-        not_after: days.and_then(|days| call.now.checked_add_signed(days)),
+        not_after: not_after.transpose()?,
         per_minute: request.per_minute,
     };
     Ok(made_reply(keys.create(new, asker(&call)).await?))
+}
+
+/// When a key ends that is good for `secs` from `now` on. An end that cannot be must not become a
+/// key without one.
+fn end(now: DateTime<Utc>, secs: u64) -> Result<DateTime<Utc>, HttpError> {
+    let span = i64::try_from(secs).ok().and_then(TimeDelta::try_seconds);
+    span.filter(|_| (1..=MAX_LIFE_SECS).contains(&secs))
+        .and_then(|span| now.checked_add_signed(span))
+        .ok_or_else(|| {
+            let told = format!("`expires_in_secs` is {secs}, allowed are 1 to {MAX_LIFE_SECS}");
+            HttpError::bad_request("bad_end", told)
+                .hint("leave it out for a key that is good until it is revoked")
+        })
 }
 
 /// Body of `POST /api/admin/keys/{id}/rotate`.

@@ -141,7 +141,8 @@ fn h08_every_key_that_ends_soon_is_named() {
     let daemon = Daemon::start(home.path());
     let mut ids = Vec::new();
     for days in [3, 10, 100] {
-        let body = format!(r#"{{"role":"reader","days":{days}}}"#);
+        let secs = days * 86_400;
+        let body = format!(r#"{{"role":"reader","expires_in_secs":{secs}}}"#);
         let made = ask(&daemon, "POST", "/api/admin/keys", &body);
         ids.push(made["id"].as_str().unwrap().to_owned());
     }

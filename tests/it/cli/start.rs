@@ -73,6 +73,21 @@ fn a_port_that_is_taken_is_named_with_the_way_out() {
 }
 
 #[test]
+fn without_a_verb_the_environment_tells_where_to_listen() {
+    let home = begun();
+    let other = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = other.local_addr().expect("its number").to_string();
+    let mut command = super::program(home.path());
+    command.env("ECHOPILOT_LISTEN", &address);
+    let ran = super::Ran::of(command.output().expect("the program runs")).expect(1);
+    let told = format!("cannot listen on {address}");
+    assert!(ran.err.contains(&told), "{ran:#?}");
+    command.env("ECHOPILOT_LISTEN", "localhost:0");
+    let ran = super::Ran::of(command.output().expect("the program runs")).expect(2);
+    assert!(ran.err.contains("127.0.0.1:5000"), "{ran:#?}");
+}
+
+#[test]
 fn a_second_daemon_is_told_whom_it_met_and_what_to_do() {
     let home = begun();
     let first = Daemon::start(home.path());

@@ -173,6 +173,35 @@ fn a_key_is_made_rotated_and_revoked() {
 }
 
 #[test]
+fn a_key_is_of_role_dash_and_ends_when_it_was_told_to() {
+    both_ways(|home| {
+        let made = run(home, &["key", "new", "--expires-in", "90d"]).expect(0);
+        assert!(made.out.starts_with("ep_dash_"), "{made:#?}");
+        let id = made.out.split('_').nth(2).expect("an id").to_owned();
+        let listed = run(home, &["key", "list", "--json"]).expect(0).json();
+        let keys = listed["keys"].as_array().expect("keys");
+        let key = keys
+            .iter()
+            .find(|key| key["id"] == *id)
+            .expect("it is there");
+        let day = |name: &str| {
+            let text = key[name].as_str().expect("an instant");
+            text.parse::<chrono::DateTime<chrono::Utc>>()
+                .expect("RFC 3339")
+        };
+        let life = day("not_after") - day("created_at");
+        assert_eq!(life.num_seconds(), 90 * 86_400, "{key}");
+        let shown = run(home, &["key", "list"]).expect(0).out;
+        let end = key["not_after"].as_str().expect("an instant");
+        assert!(shown.contains(end), "{shown}");
+        for never in ["0s", "4000d", "9999999999d"] {
+            let refused = run(home, &["key", "new", "--expires-in", never]).expect(1);
+            assert_eq!(refused.out, "", "{never}");
+        }
+    });
+}
+
+#[test]
 fn every_route_is_listed_with_an_example() {
     both_ways(|home| {
         let all = run(home, &["api"]).expect(0);
