@@ -101,6 +101,18 @@ impl Writer {
         begun.map_err(|error| self.refuse(error))
     }
 
+    /// The last chance of lines that are acknowledged, and that no segment counts: nobody has them
+    /// in memory after this.
+    pub(super) fn save_unsynced(&mut self) {
+        if self.active.is_some() || !self.recovered || self.unsynced.is_empty() {
+            return;
+        }
+        if let Err(error) = self.begin_again(&[]) {
+            let stream = &self.stream.name;
+            tracing::error!(stream, %error, "acknowledged lines are left in a suspect segment");
+        }
+    }
+
     fn begin_again(&mut self, batch: &[u8]) -> io::Result<()> {
         let name = self.stream.name.clone();
         let aside = segment::set_aside(&self.env, &name, self.first_at_path, self.synced)?;

@@ -82,6 +82,7 @@ impl Writer {
         if !self.unsynced.is_empty() {
             self.sync_now();
         }
+        self.save_unsynced();
         self.publish();
         self.stream.end();
     }
@@ -273,7 +274,7 @@ impl Writer {
     /// Syncs the active segment; the slowest time is kept for health.
     pub(super) fn timed_sync(&mut self) -> std::io::Result<()> {
         let Some(active) = self.active.as_mut() else {
-            return Ok(());
+            return Err(std::io::ErrorKind::NotFound.into());
         };
         let begun = self.env.clock.uptime();
         active.file.sync_data()?;
@@ -306,6 +307,11 @@ impl Writer {
     /// Syncs what is acknowledged already; a failure costs the segment, not the lines.
     pub(super) fn sync_now(&mut self) {
         self.buffer.clear();
+        if self.active.is_none() {
+            // They are kept until a segment can be begun, and are synced with it.
+            self.sync_due = None;
+            return;
+        }
         if let Err(error) = self.timed_sync() {
             // The outcome is in the state; nobody waits for this sync.
             let _told_by_health = self.replace_segment(&error);
