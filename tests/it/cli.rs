@@ -12,6 +12,8 @@ mod verify;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -55,9 +57,51 @@ pub fn begun() -> tempfile::TempDir {
     home
 }
 
+/// No verb may take longer: one that hangs fails its test and not the whole suite.
+const BOUND: Duration = Duration::from_mins(1);
+
 /// Runs the program with `args`.
+#[track_caller]
 pub fn run(home: &Path, args: &[&str]) -> Ran {
-    Ran::of(program(home).args(args).output().expect("the program runs"))
+    let mut command = program(home);
+    command.args(args);
+    Ran::of(bounded(command, BOUND))
+}
+
+/// What `command` gives, which is killed if it has not ended within `bound`.
+#[track_caller]
+fn bounded(mut command: Command, bound: Duration) -> Output {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("the program runs");
+    let pid = child.id().to_string();
+    let (ended, end) = mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        let late = end.recv_timeout(bound) == Err(RecvTimeoutError::Timeout);
+        if late {
+            let killed = Command::new("kill").args(["-9", &pid]).status();
+            assert!(killed.is_ok_and(|status| status.success()), "not killed");
+        }
+        late
+    });
+    let output = child.wait_with_output().expect("it ends");
+    drop(ended);
+    let late = watch.join().expect("the watch ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let gave = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        !late,
+        "{command:?} hung and was killed after {bound:?}; it said:\n{said}{gave}"
+    );
+    output
+}
+
+#[test]
+#[should_panic(expected = "hung and was killed")]
+fn a_verb_that_hangs_is_killed_and_fails_its_test() {
+    let home = begun();
+    let mut command = program(home.path());
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
+    bounded(command, Duration::from_millis(300));
 }
 
 impl Ran {

@@ -275,7 +275,7 @@ fn a_daemon_elsewhere_is_spoken_to_by_url_and_key() {
             .env("ECHOPILOT_URL", &url)
             .env("ECHOPILOT_KEY", key)
             .args(args);
-        Ran::of(command.output().expect("the program runs"))
+        Ran::of(super::bounded(command, super::BOUND))
     };
     let got = remote(crate::daemon::DASH, &["flag", "get", "payments.live"]).expect(0);
     assert_eq!(got.out, "true\n");
