@@ -67,6 +67,11 @@ pub(super) fn log_level() -> anyhow::Result<LevelFilter> {
     }
 }
 
+/// The home folder that the environment names.
+pub fn home() -> Option<PathBuf> {
+    variable("ECHOPILOT_HOME").map(PathBuf::from)
+}
+
 /// The key with which the command line speaks to a daemon elsewhere.
 pub fn client_key() -> Option<String> {
     variable("ECHOPILOT_KEY")

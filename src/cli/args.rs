@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args as Group, Parser, Subcommand};
 
-use super::output::{ColorChoice, Manners};
+use super::output::{ColorChoice, Manners, word};
+use crate::app::settings;
 
 /// Shown under the list of verbs.
 const AFTER_HELP: &str = "\
@@ -76,6 +77,16 @@ fn ip_and_port(text: &str) -> Result<SocketAddr, String> {
 }
 
 impl Global {
+    /// The option that names the home again in a command to paste; empty where it is not needed,
+    /// because the command would find the same one.
+    pub(super) fn home_again(&self) -> String {
+        let known = settings::home().unwrap_or_else(|| PathBuf::from("."));
+        if self.url.is_some() || self.home == known {
+            return String::new();
+        }
+        format!(" --home {}", word(&self.home.display().to_string()))
+    }
+
     /// How the caller wants to be spoken to.
     pub(super) const fn manners(&self) -> Manners {
         Manners {

@@ -51,9 +51,8 @@ fn show_new(answer: &Value, output: &mut Output) -> Outcome {
     let id = answer.get("id").map(plain).unwrap_or_default();
     output.line(&key)?;
     output.talk("this is the only time the key is shown: only its hash is kept");
-    output.next(&format!(
-        "echopilot key revoke {id}  (when it is not needed any more)"
-    ));
+    output.talk("when it is not needed any more, revoke it");
+    output.next(&format!("echopilot key revoke {id}"));
     Ok(DONE)
 }
 

@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let mut output = Output::new(global.manners());
+    let mut output = Output::new(global.manners(), global.home_again());
     let outcome = run(&global, &verb, &mut output).and_then(|code| output.flush().map(|()| code));
     ExitCode::from(match outcome {
         Ok(code) => code,

@@ -68,13 +68,14 @@ pub(super) struct Manners {
 pub(super) struct Output {
     out: BufWriter<Stdout>,
     manners: Manners,
+    home: String,
     color_out: bool,
     color_err: bool,
 }
 
 impl Output {
-    /// The process's own channels.
-    pub(super) fn new(manners: Manners) -> Self {
+    /// The process's own channels. `home` is the option that commands to paste need here, or empty.
+    pub(super) fn new(manners: Manners, home: String) -> Self {
         let colored = |terminal: bool| match manners.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
@@ -83,6 +84,7 @@ impl Output {
         Self {
             out: BufWriter::new(io::stdout()),
             manners,
+            home,
             color_out: colored(io::stdout().is_terminal()),
             color_err: colored(io::stderr().is_terminal()),
         }
@@ -144,8 +146,14 @@ impl Output {
         }
     }
 
-    /// What to do next: the command, after a success. Not for machines.
+    /// What to do next on this home: the command, after a success. Not for machines.
     pub(super) fn next(&mut self, command: &str) {
+        let home = self.home.clone();
+        self.next_elsewhere(&format!("{command}{home}"));
+    }
+
+    /// As [`Output::next`], for a command that names its home itself.
+    pub(super) fn next_elsewhere(&mut self, command: &str) {
         if !self.manners.json {
             let line = painted(self.color_err, Style::Dim, &format!("next: {command}"));
             self.talk(&line);
@@ -168,6 +176,15 @@ impl Output {
         let _closed = self.out.flush();
         let _closed = writeln!(io::stderr().lock(), "{text}");
     }
+}
+
+/// `text` as one word of a shell.
+pub(super) fn word(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", safe(text).replace('\'', "'\\''"))
 }
 
 fn painted(color: bool, style: Style, text: &str) -> String {
@@ -238,6 +255,14 @@ mod tests {
             aligned(["\x1b[1ma\x1b[0m", "b"].into_iter(), &widths),
             "\x1b[1ma\x1b[0m      b"
         );
+    }
+
+    #[test]
+    fn a_word_is_one_word_to_a_shell() {
+        assert_eq!(word("/srv/echo-1"), "/srv/echo-1");
+        assert_eq!(word("my home"), "'my home'");
+        assert_eq!(word("it's"), "'it'\\''s'");
+        assert_eq!(word(""), "''");
     }
 
     #[test]

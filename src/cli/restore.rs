@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::args::RestoreArgs;
 use super::backup::failure;
 use super::failure::{DONE, Failure, Outcome};
-use super::output::Output;
+use super::output::{Output, word};
 use super::span;
 use crate::base::time;
 use crate::platform::config;
@@ -58,7 +58,8 @@ pub(super) fn run(
         output.value(&told(&restored))?;
     } else {
         show(&restored, until.is_some(), output)?;
-        output.next(&format!("echopilot serve --home {}", args.to.display()));
+        let to = word(&args.to.display().to_string());
+        output.next_elsewhere(&format!("echopilot serve --home {to}"));
     }
     Ok(DONE)
 }

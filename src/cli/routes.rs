@@ -31,6 +31,7 @@ pub(super) fn run(args: &ApiArgs, api: &Api, output: &mut Output) -> Outcome {
     }
     let address = api.address();
     let mut first = true;
+    let for_admins = routes.iter().any(|route| of(route, "scope") == "admin");
     for route in routes {
         if !std::mem::take(&mut first) {
             output.line("")?;
@@ -43,6 +44,10 @@ pub(super) fn run(args: &ApiArgs, api: &Api, output: &mut Output) -> Outcome {
         if !example.is_empty() {
             output.line(&format!("  {example}"))?;
         }
+    }
+    if for_admins {
+        output.talk("");
+        output.talk("ADMIN_TOKEN is a key of role admin: `echopilot key new admin` makes one");
     }
     Ok(DONE)
 }

@@ -61,9 +61,11 @@ fn index_row(row: &Route) -> Value {
 /// The shell command that makes an example call of `row`.
 pub fn example(row: &Route) -> String {
     let mut text = "curl -s".to_owned();
-    if row.scope != Scope::Public {
-        text.push_str(" -H \"X-Dash-Key: $DASHBOARD_KEY\"");
-    }
+    text.push_str(match row.scope {
+        Scope::Public => "",
+        Scope::Admin => " -H \"Authorization: Bearer $ADMIN_TOKEN\"",
+        Scope::Read | Scope::Operate => " -H \"X-Dash-Key: $DASHBOARD_KEY\"",
+    });
     if !row.body.is_empty() {
         text.push_str(" -H 'Content-Type: application/json' -d '");
         text.push_str(row.body);

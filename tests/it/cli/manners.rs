@@ -28,6 +28,24 @@ fn help_goes_to_standard_output_and_wrong_usage_is_exit_code_2() {
 }
 
 #[test]
+fn what_to_do_next_is_told_for_the_home_that_was_named() {
+    let (known, named) = (tempfile::tempdir().expect("a folder"), super::begun());
+    let place = named.path().to_str().expect("UTF-8");
+    let told = run(known.path(), &["status", "--home", place]).expect(69);
+    let next = format!("next: echopilot serve --home {place}\n");
+    assert!(told.err.contains(&next), "{told:#?}");
+    let told = run(known.path(), &["flag", "list", "--home", place]).expect(0);
+    let next = format!("next: echopilot flag set KEY VALUE --home {place}\n");
+    assert!(told.err.contains(&next), "{told:#?}");
+    let spaced = named.path().join("two words");
+    let told = run(&spaced, &["status", "--home", "two words"]).expect(69);
+    assert!(told.err.contains("--home 'two words'\n"), "{told:#?}");
+    // What the environment names is found again without an option.
+    let told = run(named.path(), &["status"]).expect(69);
+    assert!(told.err.contains("next: echopilot serve\n"), "{told:#?}");
+}
+
+#[test]
 fn every_verb_has_a_help_line() {
     fn told(command: &clap::Command) {
         for verb in command

@@ -209,6 +209,12 @@ fn every_route_is_listed_with_an_example() {
             all.out.contains("GET /api/flags/get") && all.out.contains("curl"),
             "{all:#?}"
         );
+        let admin = r#"-H "Authorization: Bearer $ADMIN_TOKEN""#;
+        let examples = |text: &str| text.lines().filter(|line| line.contains(admin)).count();
+        assert_eq!(examples(&all.out), all.out.matches("  (admin)\n").count());
+        assert!(all.err.contains("key new admin"), "{all:#?}");
+        let some = run(home, &["api", "/exp/"]).expect(0);
+        assert_eq!((examples(&some.out), &*some.err), (0, ""), "{some:#?}");
         let some = run(home, &["api", "exp", "--json"]).expect(0).json();
         let routes = some["routes"].as_array().expect("routes");
         assert!(routes.len() >= 3, "{some}");
