@@ -13,7 +13,7 @@ use super::settings::GivenKeys;
 use crate::capabilities::ALL;
 use crate::platform::auth::{Gate, KeyRing, KeySpec};
 use crate::platform::config::{
-    ConfigKind, ConfigStore, DaemonConfig, DaemonRules, Live, kind, read,
+    ConfigKind, ConfigStore, DaemonConfig, DaemonRules, EXPOSURES, Live, kind, read,
 };
 use crate::platform::health::{self, Health, State};
 use crate::platform::http::{Descriptions, LiveRules, Role, Server, ServerParts, Table};
@@ -22,7 +22,7 @@ use crate::platform::telemetry::{HttpMetrics, Metrics};
 use crate::platform::wiring::{Capability, Wiring};
 use crate::seams::clock::Clock;
 use crate::seams::files::{Files, read_whole};
-use crate::storage::engine::Engine;
+use crate::storage::engine::{Durability, Engine};
 use crate::storage::files::{FilesEngine, FilesSettings, OpenError};
 
 /// The parts of a running process.
@@ -153,6 +153,10 @@ fn watch_health(wiring: &Wiring, capabilities: &[(&'static str, Arc<dyn Capabili
     wiring
         .health
         .add("storage", move || storage_state(&*engine));
+    let engine = Arc::clone(&wiring.engine);
+    let daemon = wiring.daemon.clone();
+    let told = move || durability(&*engine, daemon.get().rules.durability(EXPOSURES));
+    wiring.health.tell("durability", told);
     let configs = wiring.configs.clone();
     wiring
         .health
@@ -178,6 +182,23 @@ fn storage_state(engine: &dyn Engine) -> State {
         }
         None => State::Ok,
     }
+}
+
+/// How sure an acknowledgement is, by journal (rule L2 of the reliability notes); first exposures
+/// have a level of their own within theirs.
+fn durability(engine: &dyn Engine, exposures: Durability) -> serde_json::Value {
+    let level = |stream: &str| engine.health(stream)?.durability;
+    let mut levels = serde_json::Map::new();
+    for stream in engine.streams() {
+        if let Some(level) = level(&stream) {
+            levels.insert(stream, level.to_string().into());
+        }
+    }
+    if let Some(stream_wide) = level("experiments") {
+        let exposures = exposures.within(stream_wide);
+        levels.insert(EXPOSURES.to_owned(), exposures.to_string().into());
+    }
+    levels.into()
 }
 
 fn configs_state(configs: &ConfigStore) -> State {

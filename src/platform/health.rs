@@ -26,6 +26,9 @@ pub enum State {
 /// One part and what it says.
 pub type Check = (&'static str, State);
 
+/// What is told beside the checks, such as how sure acknowledgements are.
+type Fact = Box<dyn Fn() -> serde_json::Value + Send + Sync>;
+
 type Probe = Box<dyn Fn() -> State + Send + Sync>;
 
 /// All parts that can say how they are.
@@ -34,6 +37,7 @@ pub struct Health {
     ready: AtomicBool,
     stopping: AtomicBool,
     parts: Mutex<Vec<(&'static str, Arc<Probe>)>>,
+    facts: Mutex<Vec<(&'static str, Arc<Fact>)>>,
 }
 
 impl Debug for Health {
@@ -47,6 +51,16 @@ impl Health {
     pub fn add(&self, name: &'static str, probe: impl Fn() -> State + Send + Sync + 'static) {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         parts.push((name, Arc::new(Box::new(probe))));
+    }
+
+    /// Adds a fact to the summary, told under `name`. It must be quick and must not wait.
+    pub fn tell(
+        &self,
+        name: &'static str,
+        fact: impl Fn() -> serde_json::Value + Send + Sync + 'static,
+    ) {
+        let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        facts.push((name, Arc::new(Box::new(fact))));
     }
 
     /// The daemon serves from now on.
@@ -104,7 +118,7 @@ pub fn routes(health: &Arc<Health>, clock: &Arc<dyn Clock>) -> Routes {
     let (own, clock) = (Arc::clone(health), Arc::clone(clock));
     let all =
         Route::get("/health", Scope::Public, "how each part is").hot(Arc::new(move |_call| {
-            HotAnswer::Now(Ok(summary(&own.checks(), &*clock)))
+            HotAnswer::Now(Ok(summary(&own, &*clock)))
         }));
     vec![exempt(live), exempt(ready), exempt(all)]
 }
@@ -145,12 +159,13 @@ fn ready(checks: &[Check], query: Option<&str>) -> Answer {
     answer
 }
 
-/// `{"ok":…,"status":…,"checks":{…}}`; a degraded daemon still answers 200.
-fn summary(checks: &[Check], clock: &dyn Clock) -> Answer {
+/// `{"ok":…,"status":…,"checks":{…}}` and the facts; a degraded daemon still answers 200.
+fn summary(health: &Health, clock: &dyn Clock) -> Answer {
+    let checks = health.checks();
     let degraded = checks
         .iter()
         .any(|(_, state)| matches!(state, State::Degraded(_)));
-    let (status, word) = match (failed(checks), degraded) {
+    let (status, word) = match (failed(&checks), degraded) {
         (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "failed"),
         (false, true) => (StatusCode::OK, "degraded"),
         (false, false) => (StatusCode::OK, "ok"),
@@ -159,13 +174,21 @@ fn summary(checks: &[Check], clock: &dyn Clock) -> Answer {
         .iter()
         .map(|(name, state)| ((*name).to_owned(), serde_json::json!(state)))
         .collect();
-    let body = serde_json::json!({
+    let mut body = serde_json::json!({
         "ok": status == StatusCode::OK,
         "status": word,
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_secs": clock.uptime().as_secs(),
         "checks": parts,
     });
+    let facts = health
+        .facts
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    for (name, fact) in facts {
+        body[name] = fact();
+    }
     whole(json(body.to_string()), status)
 }
 

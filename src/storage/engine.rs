@@ -29,6 +29,32 @@ pub enum Durability {
     Always,
 }
 
+impl Durability {
+    /// What holds for an append that asks for this on a stream of `stream_wide`: never more than
+    /// the stream gives, but a delay of its own.
+    #[must_use]
+    pub fn within(self, stream_wide: Self) -> Self {
+        match self {
+            Self::Interval(_) if stream_wide != Self::Os => self,
+            asked => asked.min(stream_wide),
+        }
+    }
+}
+
+impl fmt::Display for Durability {
+    /// As the settings spell it: `always`, `os`, `interval:1s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Os => f.write_str("os"),
+            Self::Always => f.write_str("always"),
+            Self::Interval(span) if span.subsec_millis() == 0 => {
+                write!(f, "interval:{}s", span.as_secs())
+            }
+            Self::Interval(span) => write!(f, "interval:{}ms", span.as_millis()),
+        }
+    }
+}
+
 /// Where in the stream a writer believes it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {

@@ -206,13 +206,9 @@ impl Writer {
         let mut now_needed = self.unsynced.len() + self.buffer.len() > UNSYNCED_MAX;
         let stream_wide = self.stream.options.durability;
         for (group, outcome) in groups.iter().zip(outcomes) {
-            let asked = match group.durability {
-                Some(Durability::Interval(span)) if stream_wide != Durability::Os => {
-                    Durability::Interval(span)
-                }
-                Some(asked) => asked.min(stream_wide),
-                None => stream_wide,
-            };
+            let asked = group
+                .durability
+                .map_or(stream_wide, |asked| asked.within(stream_wide));
             match asked {
                 _ if outcome.is_err() => {}
                 Durability::Os => {}

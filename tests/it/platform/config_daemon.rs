@@ -7,6 +7,8 @@ use echopilot::app::assemble::config_kinds;
 use echopilot::platform::config::{Config, DaemonConfig, DaemonRules, check_text, read, schemas};
 use echopilot::storage::engine::Durability;
 
+use crate::daemon::Daemon;
+
 fn rules(text: &str) -> Result<DaemonRules, String> {
     read::<DaemonConfig>("configs/echopilot.json", text.as_bytes())
         .map_err(|problems| problems.to_string())
@@ -123,4 +125,32 @@ fn published_schemas_are_those_of_the_types() {
             kind.file
         );
     }
+}
+
+#[test]
+fn l02_health_shows_how_sure_each_journal_is() {
+    let home = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(home.path().join("configs")).expect("a folder");
+    let settings = r#"{ "journals": { "durability": {
+        "feature_flags": "os", "exposures": "interval:500ms" } } }"#;
+    std::fs::write(home.path().join("configs/echopilot.json"), settings).expect("settings");
+    let daemon = Daemon::start(home.path());
+    let shown = daemon.get("/health").expect(200).json()["durability"].clone();
+    let levels = [
+        ("experiments", "always"),
+        ("exposures", "interval:500ms"),
+        ("feature_flags", "os"),
+        ("keys", "always"),
+        ("configs", "always"),
+    ];
+    for (journal, level) in levels {
+        assert_eq!(shown[journal], level, "{journal}: {shown}");
+    }
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_echopilot"))
+        .args(["status", "--json", "--home"])
+        .arg(home.path())
+        .output()
+        .expect("it runs");
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    assert_eq!(status["report"]["durability"], shown, "{status}");
 }
