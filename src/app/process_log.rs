@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal};
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
 
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -15,9 +16,12 @@ use crate::platform::telemetry::{LogLines, LogStyle};
 use crate::seams::clock::Clock;
 
 /// Lets what is traced from now on be read on standard error, stamped by `clock`. A second call
-/// changes nothing.
-pub(super) fn begin(clock: &Arc<dyn Clock>) -> anyhow::Result<()> {
-    let level = settings::log_level()?;
+/// changes nothing. With `quiet` nothing is told below a warning.
+pub(super) fn begin(clock: &Arc<dyn Clock>, quiet: bool) -> anyhow::Result<()> {
+    let mut level = settings::log_level()?;
+    if quiet {
+        level = level.min(LevelFilter::WARN);
+    }
     let style = if settings::has_system_journal() {
         LogStyle::Journal
     } else if io::stderr().is_terminal() {

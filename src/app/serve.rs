@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,16 +30,28 @@ pub struct ServeOptions {
     pub home: PathBuf,
     /// Address to listen on instead of the configured one.
     pub listen: Option<SocketAddr>,
+    /// Say nothing but warnings, errors and the first key, which is said only once.
+    pub quiet: bool,
+    /// Write one line of JSON as soon as requests are answered.
+    pub json: bool,
+}
+
+/// Where the daemon speaks.
+pub struct Channels<'a> {
+    /// For people.
+    pub talk: &'a mut dyn Write,
+    /// For programs.
+    pub data: &'a mut dyn Write,
 }
 
 /// How long requests in work may take to end after the stop (rule H6 of the reliability notes).
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Runs the daemon until it is told to stop. `say` receives what people should read.
-pub fn serve(options: &ServeOptions, say: &mut dyn Write) -> anyhow::Result<()> {
+/// Runs the daemon until it is told to stop.
+pub fn serve(options: &ServeOptions, to: &mut Channels<'_>) -> anyhow::Result<()> {
     let files: Arc<dyn Files> = Arc::new(RealFiles);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    process_log::begin(&clock)?;
+    process_log::begin(&clock, options.quiet)?;
     must_exist_or_begin(&*files, &options.home)?;
     let given = GivenKeys::read(&*files)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -57,7 +69,7 @@ pub fn serve(options: &ServeOptions, say: &mut dyn Write) -> anyhow::Result<()> 
         let spec = KeySpec::fixed("local", Role::Admin, local.text.reveal());
         let home = &options.home;
         let app = assemble::assemble(home, &files, engine, clock, &given, Some(spec))?;
-        let served = run(&app, options, &files, local.text.reveal(), say).await;
+        let served = run(&app, options, &files, local.text.reveal(), to).await;
         daemon_file::remove(&*files, home);
         app.close();
         served
@@ -74,7 +86,7 @@ async fn run(
     options: &ServeOptions,
     files: &Arc<dyn Files>,
     token: &str,
-    say: &mut dyn Write,
+    to: &mut Channels<'_>,
 ) -> anyhow::Result<()> {
     lifecycle::obey_signals(&app.tasks).context("cannot take signals")?;
     let (listener, address) = bind(app, options).await?;
@@ -93,7 +105,7 @@ async fn run(
     app.start_background();
     app.health.set_ready();
     lifecycle::notify_ready(&format!("serving http://{address}"));
-    greet(say, &options.home, address, first.as_deref());
+    greet(to, options, address, first.as_deref());
     schema_files::begin(app, files);
     app.server.serve(listener).await;
     app.health.set_stopping();
@@ -143,11 +155,20 @@ async fn stop(tasks: &Tasks, clock: &dyn Clock) {
     }
 }
 
-/// A closed standard output must not end the daemon: what cannot be said is not said.
-fn greet(say: &mut dyn Write, home: &Path, address: SocketAddr, first: Option<&str>) {
+/// A closed channel must not end the daemon: what cannot be said is not said.
+fn greet(to: &mut Channels<'_>, options: &ServeOptions, address: SocketAddr, first: Option<&str>) {
     let text = match first {
-        Some(key) => first_start::instructions(home, address, key),
-        None => first_start::greeting(home, address),
+        Some(key) => first_start::instructions(&options.home, address, key),
+        None if options.quiet => String::new(),
+        None => first_start::greeting(&options.home, address),
     };
-    let _unsaid = say.write_all(text.as_bytes()).and_then(|()| say.flush());
+    let _unsaid = to
+        .talk
+        .write_all(text.as_bytes())
+        .and_then(|()| to.talk.flush());
+    if options.json {
+        let pid = std::process::id();
+        let ready = serde_json::json!({ "address": address.to_string(), "pid": pid });
+        let _unsaid = writeln!(to.data, "{ready}").and_then(|()| to.data.flush());
+    }
 }

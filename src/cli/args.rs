@@ -101,7 +101,7 @@ impl Global {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Run the daemon in the foreground
+    /// Run the daemon in the foreground; with `--json` a line tells its address once it is ready
     Serve(ServeArgs),
     /// Check configuration files without touching anything
     Check(CheckArgs),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::args::Global;
 use super::failure::{DONE, Failure, Outcome};
 use super::output::Output;
-use crate::app::serve::{ServeOptions, serve};
+use crate::app::serve::{Channels, ServeOptions, serve};
 
 /// Runs the daemon on the home folder until it is told to stop.
 pub(super) fn run(global: &Global, listen: Option<SocketAddr>, output: &mut Output) -> Outcome {
@@ -17,8 +17,16 @@ pub(super) fn run(global: &Global, listen: Option<SocketAddr>, output: &mut Outp
         );
     }
     output.flush()?;
-    let home = global.home.clone();
-    // A daemon's output is talk: nothing of it is data.
-    serve(&ServeOptions { home, listen }, &mut io::stderr())?;
+    let options = ServeOptions {
+        home: global.home.clone(),
+        listen,
+        quiet: global.quiet,
+        json: global.json,
+    };
+    let mut to = Channels {
+        talk: &mut io::stderr(),
+        data: &mut io::stdout(),
+    };
+    serve(&options, &mut to)?;
     Ok(DONE)
 }

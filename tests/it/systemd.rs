@@ -1,5 +1,5 @@
-//! What systemd sees: it finds nothing to complain about in the unit file, which stays hardened, and
-//! it is told when the daemon serves and when it ends.
+//! What systemd sees: it finds nothing to complain about in the unit file, which stays hardened,
+//! and it is told when the daemon serves and when it ends.
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
