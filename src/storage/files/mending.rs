@@ -119,8 +119,15 @@ impl Writer {
         self.first_at_path = self.synced + 1;
         let mut carried = self.unsynced.clone();
         carried.extend_from_slice(batch);
+        let mut chain = self.chain.clone();
+        if carried.last().is_some_and(|last| *last != b'\n') {
+            // Somebody's line lacks its end: ours must not be glued to it.
+            carried.push(b'\n');
+            chain.foreign(b"\n");
+        }
         let first = self.synced + 1;
-        let begun = segment::begin(&self.env, &name, &mut self.chain, &aside, (&carried, first))?;
+        let begun = segment::begin(&self.env, &name, &mut chain, &aside, (&carried, first))?;
+        self.chain = chain;
         self.adopt(begun);
         Ok(())
     }
@@ -156,12 +163,19 @@ impl Writer {
             // The sync failed, and the lines went on in another segment.
             return;
         }
-        if let Err(error) = self.rotate() {
-            self.refuse(error);
+        match self.rotate() {
+            Err(error) if self.active.is_none() => drop(self.refuse(error)),
+            // It goes on growing; the next batch tries again.
+            Err(error) => {
+                let stream = &self.stream.name;
+                tracing::warn!(stream, %error, "cannot seal a segment");
+            }
+            Ok(()) => {}
         }
     }
 
-    /// Seals the active segment and begins the next one.
+    /// Seals the active segment and begins the next one. It is still the active one after an error
+    /// if it could not be sealed.
     fn rotate(&mut self) -> io::Result<()> {
         let Some(mut active) = self.active.take() else {
             return Ok(());
@@ -169,6 +183,7 @@ impl Writer {
         let name = self.stream.name.clone();
         if active.ragged && segment::put_all(&mut *active.file, b"\n").is_ok() {
             self.chain.foreign(b"\n");
+            self.unsynced.push(b'\n');
             active.ragged = false;
             active.size += 1;
         }
@@ -176,10 +191,8 @@ impl Writer {
         let path = names::active(&self.env.logs, &name);
         let logs = self.env.logs.clone();
         if let Err(error) = self.env.files.rename(&path, &logs.join(&sealed)) {
-            // It goes on growing; the next batch tries again.
-            tracing::warn!(stream = name, %error, "cannot seal a segment");
             self.active = Some(active);
-            return Ok(());
+            return Err(error);
         }
         drop(active);
         // Everything in it is on the medium: were it set aside now, all of it would count.
@@ -235,12 +248,23 @@ impl Writer {
         if !self.unsynced.is_empty() {
             self.sync_now();
         }
-        if let Some(active) = self.active.as_mut() {
-            active.ragged = false;
-        }
+        let Some(active) = self.active.as_mut() else {
+            // The sync failed, and no other file could be begun.
+            return Ok(());
+        };
+        let ragged = std::mem::take(&mut active.ragged);
         // What stands after our last line there goes on growing: the next line cannot cover it.
-        self.chain = Chain::after(self.chain.seq(), *self.chain.h());
-        self.rotate()
+        let fresh = Chain::after(self.chain.seq(), *self.chain.h());
+        let covering = std::mem::replace(&mut self.chain, fresh);
+        let left = self.rotate();
+        if left.is_err()
+            && let Some(active) = self.active.as_mut()
+        {
+            // It could not be sealed: lines of ours come after theirs after all.
+            active.ragged = ragged;
+            self.chain = covering;
+        }
+        left
     }
 
     /// Somebody appended to the file.
@@ -251,7 +275,8 @@ impl Writer {
         };
         let mut source = reading::plain(self.env.files.open_read(&path)?, active.size, found.size)?;
         let keep = found.size - active.size <= FOREIGN_KEPT_MAX;
-        let (chain, unsynced) = (&mut self.chain, &mut self.unsynced);
+        let (mut chain, unsynced) = (self.chain.clone(), &mut self.unsynced);
+        let known = unsynced.len();
         let mut lines = 0;
         let mut take = |bytes: &[u8]| {
             chain.foreign(bytes);
@@ -261,11 +286,20 @@ impl Writer {
             }
             std::ops::ControlFlow::Continue(())
         };
-        let rest = reading::whole_lines(&mut source, &mut take)?;
+        let read = reading::whole_lines(&mut source, &mut take);
+        let rest = match read {
+            Ok(rest) => rest,
+            Err(error) => {
+                // All of it is read again.
+                unsynced.truncate(known);
+                return Err(error);
+            }
+        };
         if !rest.is_empty() {
             let _goes_on = take(&rest);
             lines += u64::from(!active.ragged || lines > 0);
         }
+        self.chain = chain;
         active.ragged = !rest.is_empty();
         active.size = found.size;
         active.mtime_ns = Some(found.mtime_ns);
@@ -376,47 +410,50 @@ impl Writer {
     }
 
     /// Whether somebody else's bytes came between the look at the file and the write. Where they
-    /// stand before ours, the batch is taken back and they are put first.
-    pub(super) fn tangled(&mut self, before: &Chain) -> bool {
-        let Some(active) = self.active.as_mut() else {
-            return false;
+    /// stand before ours, the batch is taken back and they are put first. Should that fail half
+    /// way, the batch is in another file, or refused.
+    pub(super) fn tangled(&mut self, before: &Chain) -> Result<bool, Refusal> {
+        let Some(active) = self.active.as_mut().filter(|_| !self.buffer.is_empty()) else {
+            return Ok(false);
         };
-        let ours = self.buffer.len() as u64;
-        let Ok(stat) = active.file.stat() else {
-            return false;
+        let base = active.size - self.buffer.len() as u64;
+        let kept = self.unsynced.len().saturating_sub(self.buffer.len());
+        let mut region = match region_after(active, base) {
+            Ok(Some(region)) => region,
+            Ok(None) => return Ok(false),
+            // Where the batch stands is unknown.
+            Err(error) => return self.store_elsewhere(&error, kept).map(|()| false),
         };
-        active.mtime_ns = Some(stat.mtime_ns);
-        if ours == 0 || stat.size <= active.size {
-            return false;
-        }
-        let base = active.size - ours;
-        let path = names::active(&self.env.logs, &self.stream.name);
-        let Ok(reader) = self.env.files.open_read(&path) else {
-            return false;
-        };
-        let mut region = vec![0; usize::try_from(stat.size - base).unwrap_or(0)];
-        let read = reader.read_at(&mut region, base).unwrap_or(0);
-        region.truncate(read);
         let Some(at) = memchr::memmem::find(&region, &self.buffer).filter(|at| *at > 0) else {
-            return false;
+            return Ok(false);
         };
-        // Not acknowledged yet: nobody knows these lines.
-        if active.file.set_len(base).is_err() {
-            return false;
-        }
         region.drain(at..at + self.buffer.len());
-        if segment::put_all(&mut *active.file, &region).is_err() {
-            return false;
+        // Not acknowledged yet: nobody knows these lines.
+        let cut = active.file.set_len(base);
+        if let Err(error) = cut.and_then(|()| segment::put_all(&mut *active.file, &region)) {
+            self.chain.foreign(&region);
+            self.unsynced.extend_from_slice(&region);
+            return self.store_elsewhere(&error, kept).map(|()| false);
         }
         active.size = base;
         active.lines -= self.chain.seq() - before.seq();
         self.chain = before.clone();
         self.synced = self.synced.min(self.chain.seq());
-        let kept = self.unsynced.len().saturating_sub(self.buffer.len());
-        self.unsynced.truncate(kept);
-        self.unsynced_own = kept;
-        self.look_at_path().is_ok()
+        self.keep_unsynced(kept);
+        // Unless it can be seen what stands there now, the next attempt is tangled too.
+        let _seen_later = self.look_at_path();
+        Ok(true)
     }
+}
+
+/// What the file holds from `base` on, if there is more in it than was written.
+fn region_after(active: &mut Active, base: u64) -> io::Result<Option<Vec<u8>>> {
+    let stat = active.file.stat()?;
+    active.mtime_ns = Some(stat.mtime_ns);
+    if stat.size <= active.size {
+        return Ok(None);
+    }
+    segment::read_back(&*active.file, base, stat.size).map(Some)
 }
 
 fn compose_truncated(

@@ -65,6 +65,24 @@ pub(super) fn put_all(file: &mut dyn AppendFile, mut bytes: &[u8]) -> io::Result
     Ok(())
 }
 
+/// Reads back what stands between two places, less where the file ends before.
+pub(super) fn read_back(file: &dyn AppendFile, from: u64, to: u64) -> io::Result<Vec<u8>> {
+    let size = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
+    let mut region = vec![0; size];
+    let mut filled = 0;
+    while filled < size {
+        let rest = region.get_mut(filled..).unwrap_or_default();
+        match file.read_at(rest, from + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    region.truncate(filled);
+    Ok(region)
+}
+
 /// Composes the line that opens a segment; `before` tells where the stream stood.
 pub(super) fn compose_opened(
     out: &mut Vec<u8>,

@@ -8,7 +8,7 @@ use std::io;
 use chrono::{DateTime, Utc};
 
 use super::reading;
-use super::segment::Active;
+use super::segment::{self, Active};
 use crate::storage::chain::Chain;
 use crate::storage::line;
 
@@ -66,7 +66,7 @@ impl Recent {
         let Some(offset) = self.since(born).filter(|_| seen > 0) else {
             return Ok((out, false));
         };
-        let region = read(old, offset)?;
+        let region = segment::read_back(&*old.file, offset, old.size)?;
         let mut whole = true;
         for bytes in reading::lines_of(&region) {
             let own = line::parse(bytes.strip_suffix(b"\n").unwrap_or(bytes));
@@ -82,21 +82,4 @@ impl Recent {
         whole &= !out.is_empty();
         Ok((out, whole))
     }
-}
-
-fn read(old: &Active, offset: u64) -> io::Result<Vec<u8>> {
-    let size = usize::try_from(old.size.saturating_sub(offset)).unwrap_or(0);
-    let mut region = vec![0; size];
-    let mut filled = 0;
-    while filled < size {
-        let rest = region.get_mut(filled..).unwrap_or_default();
-        match old.file.read_at(rest, offset + filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    region.truncate(filled);
-    Ok(region)
 }

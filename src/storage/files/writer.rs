@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::reading::Visible;
+use super::reading::{self, Visible};
 use super::room::{FAILED, FULL};
 use super::segment::{Active, Env, put_all};
 use super::stream::{self, Group, Stream};
@@ -127,14 +127,15 @@ impl Writer {
             }
             let before = self.chain.clone();
             outcomes.clear();
-            self.compose(&groups, &mut outcomes);
+            self.compose(&groups, &mut outcomes, &before);
             let sync = self.must_sync(&groups, &outcomes);
-            let written = self.store(&before);
-            if written.is_ok() && self.tangled(&before) {
+            stored = match self.store(&before).and_then(|()| self.tangled(&before)) {
                 // Taken back: nobody is told of it unless the next attempt succeeds.
-                continue;
-            }
-            stored = written.and_then(|()| if sync { self.make_sure() } else { Ok(()) });
+                Ok(true) => continue,
+                Ok(false) if sync => self.make_sure(),
+                Ok(false) => Ok(()),
+                Err(refusal) => Err(refusal),
+            };
             if stored.is_err() {
                 self.chain = before;
             }
@@ -167,7 +168,7 @@ impl Writer {
         self.refusing.clone().map_or(Ok(()), Err)
     }
 
-    fn compose(&mut self, groups: &[Group], outcomes: &mut Vec<Outcome>) {
+    fn compose(&mut self, groups: &[Group], outcomes: &mut Vec<Outcome>, before: &Chain) {
         self.buffer.clear();
         if self.active.as_ref().is_some_and(|active| active.ragged) {
             // Somebody's last line lacks its end: ours must not be glued to it.
@@ -198,6 +199,7 @@ impl Writer {
         if self.buffer == b"\n" {
             // Nothing of ours came after it: the next batch will end that line.
             self.buffer.clear();
+            self.chain.clone_from(before);
         }
     }
 
@@ -243,8 +245,10 @@ impl Writer {
             self.recent.wrote(active.size, self.env.clock.now());
             active.size += self.buffer.len() as u64;
         }
-        self.unsynced.extend_from_slice(&self.buffer);
-        self.unsynced_own = self.unsynced.len();
+        if !self.buffer.is_empty() {
+            self.unsynced.extend_from_slice(&self.buffer);
+            self.unsynced_own = self.unsynced.len();
+        }
         Ok(())
     }
 
@@ -257,14 +261,27 @@ impl Writer {
             self.mark_synced();
             return Ok(());
         };
-        let batch = self.buffer.len();
-        // It is part of what is not synced already.
+        let kept = self.unsynced.len().saturating_sub(self.buffer.len());
+        self.store_elsewhere(&error, kept)
+    }
+
+    /// Begins a segment with what is not synced, the batch included; on an error only the first
+    /// `kept` bytes of it are acknowledged.
+    pub(super) fn store_elsewhere(
+        &mut self,
+        error: &std::io::Error,
+        kept: usize,
+    ) -> Result<(), Refusal> {
+        // The batch is part of what is not synced already.
         self.buffer.clear();
-        self.replace_segment(&error).inspect_err(|_| {
-            let kept = self.unsynced.len().saturating_sub(batch);
-            self.unsynced.truncate(kept);
-            self.unsynced_own = kept;
-        })
+        self.replace_segment(error)
+            .inspect_err(|_| self.keep_unsynced(kept))
+    }
+
+    /// Forgets what was not synced after the first `kept` bytes of it.
+    pub(super) fn keep_unsynced(&mut self, kept: usize) {
+        self.unsynced.truncate(kept);
+        self.unsynced_own = reading::last_own(&self.unsynced).map_or(0, |(_, _, end)| end);
     }
 
     /// Syncs the active segment; the slowest time is kept for health.

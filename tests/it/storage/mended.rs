@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
-use echopilot::seams::files::{Fault, How, Op};
+use echopilot::seams::files::{Fault, How, Op, RealFiles};
+use echopilot::storage::anchors::Anchors;
 use echopilot::storage::engine::{Durability, Engine, Expect, Position, StorageError};
 use echopilot::storage::files::FilesEngine;
+use echopilot::storage::verify;
 
+use super::meddling::Meddler;
 use super::support::{Place, append, appended, numbered, until, wait};
 
 fn once(op: Op) -> Fault {
@@ -21,6 +24,27 @@ fn once(op: Op) -> Fault {
 fn numbers(engine: &dyn Engine) -> Vec<u64> {
     let found = appended(engine);
     found.iter().map(|(_, number)| *number).collect()
+}
+
+/// The lines are these, now and when they are read anew, and nothing is wrong with the chain.
+#[track_caller]
+fn assert_whole(place: &Place, engine: FilesEngine, expected: &[u64], what: &str) {
+    assert_eq!(numbers(&engine), expected, "{what}");
+    engine.close();
+    drop(engine);
+    let none = Anchors::default();
+    let report = verify::verify_stream(&RealFiles, &place.logs(), "x", &none).unwrap();
+    assert_eq!(report.bad, Vec::new(), "{what}");
+    let again = place.with_stream();
+    assert_eq!(numbers(&again), expected, "{what}");
+    assert_eq!(again.health("x").unwrap().damage, 0, "{what}");
+    again.close();
+}
+
+fn write_by_hand(place: &Place, words: &[u8]) {
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.append(true).open(place.active()).unwrap();
+    std::io::Write::write_all(&mut file, words).unwrap();
 }
 
 /// Appends without waiting for a sync.
@@ -78,4 +102,84 @@ fn l02_l07_lines_acknowledged_before_their_sync_get_a_segment_at_the_very_end() 
             "{one_more}"
         );
     }
+}
+
+#[test]
+fn l12_a_batch_taken_back_from_behind_a_persons_words_is_written_again_whatever_fails() {
+    for op in [Op::Write, Op::Stat, Op::SetLen, Op::OpenRead] {
+        for words in [&b"by hand\n"[..], b"by ha"] {
+            let (meddler, place) = Meddler::place();
+            let engine = place.with_stream();
+            append(&engine, 1).unwrap();
+            append_soon(&engine, 2).unwrap();
+            meddler.write(words, 1, Some(once(op)));
+            let what = format!("{op:?} after {words:?}");
+            append(&engine, 3).expect(&what);
+            assert!(meddler.is_done());
+            assert_eq!(place.files.fired(), 1, "{what}");
+            append(&engine, 4).expect(&what);
+            assert_whole(&place, engine, &[1, 2, 3, 4], &what);
+        }
+    }
+}
+
+#[test]
+fn l12_a_batch_taken_back_is_refused_when_no_file_takes_it() {
+    let (meddler, place) = Meddler::place();
+    let engine = place.with_stream();
+    append(&engine, 1).unwrap();
+    append_soon(&engine, 2).unwrap();
+    let fault = Fault {
+        forever: true,
+        ..once(Op::Write)
+    };
+    meddler.write(b"by hand\n", 1, Some(fault));
+    append(&engine, 3).unwrap_err();
+    place.files.heal();
+    until("lines are accepted", || append(&engine, 4).is_ok());
+    assert_whole(&place, engine, &[1, 2, 4], "refused");
+}
+
+#[test]
+fn l12_a_batch_without_lines_behind_an_unfinished_one_leaves_the_chain_alone() {
+    for words in [&b"unfinished"[..], b"finished\n"] {
+        for sync_fails in [false, true] {
+            let place = Place::new();
+            let engine = place.with_stream();
+            append(&engine, 1).unwrap();
+            write_by_hand(&place, words);
+            let nothing = echopilot::storage::lines::Lines::new();
+            wait(engine.append("x", Expect::Any, None, nothing, None)).unwrap();
+            if sync_fails {
+                place.files.fail(once(Op::Sync));
+            }
+            append(&engine, 2).unwrap();
+            let what = format!("{words:?}, the sync fails: {sync_fails}");
+            assert_whole(&place, engine, &[1, 2], &what);
+        }
+    }
+}
+
+#[test]
+fn l12_a_file_that_cannot_be_left_to_others_is_not_taken_for_a_new_one() {
+    let (meddler, place) = Meddler::place();
+    let engine = place.with_stream();
+    append(&engine, 1).unwrap();
+    meddler.write(b"unfinished", 10, Some(once(Op::Rename)));
+    append(&engine, 2).unwrap_err();
+    assert_eq!(place.files.fired(), 1);
+    until("lines are accepted", || append(&engine, 3).is_ok());
+    assert_whole(&place, engine, &[1, 3], "left to others in vain");
+}
+
+#[test]
+fn l12_words_of_others_that_cannot_be_read_to_their_end_are_read_again() {
+    let (meddler, place) = Meddler::place();
+    let engine = place.with_stream();
+    append(&engine, 1).unwrap();
+    meddler.fail_read(1);
+    write_by_hand(&place, &b"by hand\n".repeat(400_000));
+    until("lines are accepted", || append(&engine, 2).is_ok());
+    assert!(meddler.is_done());
+    assert_whole(&place, engine, &[1, 2], "read again");
 }

@@ -8,6 +8,7 @@ mod conformance;
 mod documents;
 mod faults;
 mod logs;
+mod meddling;
 mod mended;
 mod rotation;
 mod support;
