@@ -211,10 +211,11 @@ impl Edge {
         )
     }
 
-    fn wrong_key(&self, client: IpAddr, rules: &InForce, pass: &Pass) -> HttpError {
+    fn wrong_key(&self, client: IpAddr, rules: &InForce, pass: &mut Pass) -> HttpError {
         let quota = &rules.failed;
         let most = rules.remembered_addresses;
         let verdict = self.shares.failed.take(client, quota, pass.started, most);
+        pass.note_share(quota, verdict);
         if verdict.allowed {
             return HttpError::unauthorized();
         }

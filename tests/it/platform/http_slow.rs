@@ -248,10 +248,20 @@ async fn h09_callers_without_a_key_have_a_small_share() {
 async fn h09_wrong_keys_have_a_tighter_share() {
     let clock = Arc::new(ManualClock::at(DateTime::UNIX_EPOCH));
     let lab = Lab::start_at(clock.clone(), |_| {}).await;
-    for _ in 0..10 {
-        assert_eq!(lab.get("/hot", "guess").await.status, 401);
+    let policy = Some("\"default\";q=10;w=60");
+    for left in (0..10).rev() {
+        let refused = lab.get("/hot", "guess").await;
+        assert_eq!(refused.status, 401);
+        assert_eq!(refused.header("ratelimit-policy"), policy);
+        let share = refused.header("ratelimit").unwrap();
+        assert!(
+            share.starts_with(&format!("\"default\";r={left};t=")),
+            "{share}"
+        );
     }
     let over = lab.get("/hot", "guess").await;
+    assert_eq!(over.header("ratelimit-policy"), policy);
+    assert_eq!(over.header("ratelimit"), Some("\"default\";r=0;t=60"));
     assert_eq!(
         (over.status, over.code().as_str()),
         (429, "too_many_failures")
