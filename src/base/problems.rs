@@ -26,8 +26,10 @@ pub struct Problem {
     #[serde(serialize_with = "as_text")]
     pub file: Arc<str>,
     /// Line, counted from 1; 0 = the document as a whole.
+    #[serde(skip_serializing_if = "is_nowhere")]
     pub line: u32,
     /// Column in characters, counted from 1; 0 = the document as a whole.
+    #[serde(skip_serializing_if = "is_nowhere")]
     pub column: u32,
     /// The way to the value, such as `limits.per_ip`; empty for the document as a whole.
     pub path: String,
@@ -44,6 +46,12 @@ pub struct Problem {
     pub hint: String,
     #[serde(skip)]
     steps: Path,
+}
+
+/// Whether a line or column tells no place.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+fn is_nowhere(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Display for Problem {

@@ -56,7 +56,7 @@ pub(super) fn routes(flags: &Arc<Flags>) -> Routes {
         Route::post(
             "/api/admin/flags",
             Scope::Admin,
-            "set one flag to true or false, as a string",
+            "set one flag to true or false, as a string or bare",
         )
         .takes::<AdminSetRequest>(r#"{"key":"STABILIZE_MODE","value":"true"}"#)
         .gives::<AdminSetReply>()
@@ -347,18 +347,39 @@ async fn admin_list(
 struct AdminSetRequest {
     /// The flag.
     key: String,
-    /// `true` or `false`.
+    /// `true` or `false`, as a string or bare.
+    #[schemars(schema_with = "switch_schema")]
     value: Switch,
 }
 
-/// A switch as the admin form writes it.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+/// A switch: as the admin form writes it, or bare.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(untagged)]
 enum Switch {
-    /// On.
+    /// As JSON has it.
+    Bare(bool),
+    /// As a word.
+    Word(SwitchWord),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum SwitchWord {
     True,
-    /// Off.
     False,
+}
+
+impl Switch {
+    fn is_on(self) -> bool {
+        match self {
+            Self::Bare(on) => on,
+            Self::Word(word) => word == SwitchWord::True,
+        }
+    }
+}
+
+fn switch_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "enum": ["true", "false", true, false] })
 }
 
 /// Answer of `POST /api/admin/flags`.
@@ -380,7 +401,7 @@ async fn admin_set(
     BasedOn(base): BasedOn,
     JsonBody(body): JsonBody<AdminSetRequest>,
 ) -> Result<Reply<AdminSetReply>, HttpError> {
-    let value = FlagValue::Bool(matches!(body.value, Switch::True));
+    let value = FlagValue::Bool(body.value.is_on());
     let done = change(&flags, call, base, &body.key, &value, false).await?;
     let updated_at = flags
         .recorder()

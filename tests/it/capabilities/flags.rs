@@ -266,11 +266,26 @@ fn the_admin_form_shows_strings_and_takes_strings() {
         .json();
     assert_eq!(set["value"], "true");
     assert_eq!(value_of(&daemon, "STABILIZE_MODE"), json!(true));
-    let odd = br#"{"key":"STABILIZE_MODE","value":"maybe"}"#;
-    admin
-        .call("POST", "/api/admin/flags", &auth, odd)
-        .unwrap()
-        .expect(400);
+    for (bare, word) in [(false, "false"), (true, "true")] {
+        let body = format!(r#"{{"key":"STABILIZE_MODE","value":{bare}}}"#);
+        let set = admin.call("POST", "/api/admin/flags", &auth, body.as_bytes());
+        assert_eq!(set.unwrap().expect(200).json()["value"], word);
+        assert_eq!(value_of(&daemon, "STABILIZE_MODE"), json!(bare));
+    }
+    for odd in [r#""maybe""#, "1", "null"] {
+        let body = format!(r#"{{"key":"STABILIZE_MODE","value":{odd}}}"#);
+        let told = admin.call("POST", "/api/admin/flags", &auth, body.as_bytes());
+        let told = told.unwrap().expect(400).json();
+        let problem = told["problems"][0].as_object().unwrap();
+        assert_eq!(problem["path"], "value", "{told}");
+        for place in ["line", "column"] {
+            assert_ne!(
+                problem.get(place),
+                Some(&json!(0)),
+                "a place that is none: {told}"
+            );
+        }
+    }
     daemon.get("/api/admin/flags").expect(403);
 }
 
