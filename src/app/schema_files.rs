@@ -10,6 +10,10 @@ use super::assemble::{App, config_kinds};
 use crate::platform::config::schemas;
 use crate::seams::files::{Access, Files, read_whole};
 
+/// Bytes that must be free on the disk: what little is left belongs to journals and configurations
+/// (our own choice; the schemas together have some 11,000 bytes).
+const LEAST_ROOM: u64 = 1 << 20;
+
 /// Begins to lay them out beside the requests.
 pub(super) fn begin(app: &App, files: &Arc<dyn Files>) {
     let folder = app.home.join("configs").join("schema");
@@ -36,6 +40,10 @@ fn write_where_other(files: &dyn Files, folder: &Path) -> io::Result<usize> {
         .collect();
     if other.is_empty() {
         return Ok(0);
+    }
+    let above = folder.parent().unwrap_or(folder);
+    if files.space(above)?.available < LEAST_ROOM {
+        return Err(io::ErrorKind::StorageFull.into());
     }
     files.create_dir_all(folder)?;
     for (path, text) in &other {
