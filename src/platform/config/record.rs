@@ -1,6 +1,6 @@
 //! The audit of configurations: snapshot first, then a line in the journal `configs`, on a thread
 //! of its own, so that no swap ever waits for a disk. What storage refuses is kept and written when
-//! it takes lines again.
+//! it takes lines again; so are shipped files that a first start could not write.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::Write;
@@ -61,8 +61,18 @@ pub(super) enum Note {
         degraded: Degraded,
         running_on: Revision,
     },
+    /// A file that a first start could not write, to be written and noted later.
+    Unwritten(Shipped),
     /// Answered once everything before it is acknowledged, or refused for now.
     Barrier(SyncSender<()>),
+}
+
+/// A shipped text that is in force though the disk refused to take it as a file.
+pub(super) struct Shipped {
+    pub(super) file: &'static str,
+    pub(super) text: Arc<[u8]>,
+    pub(super) actor: Arc<str>,
+    pub(super) at: DateTime<Utc>,
 }
 
 /// The last text of a file that was in force, by the journal.
@@ -87,6 +97,7 @@ impl Recorder {
             engine,
             open: false,
             waiting: VecDeque::new(),
+            unwritten: Vec::new(),
             refused: false,
         };
         // Before anybody scans it.
@@ -146,6 +157,9 @@ struct Writing {
     open: bool,
     /// Notes that storage has not taken yet, the oldest first.
     waiting: VecDeque<Note>,
+    /// Files to be written as soon as the disk takes them. Not in the queue: `configs` alone may be
+    /// on a disk that never does, and lines must not wait for it.
+    unwritten: Vec<Shipped>,
     /// Whether the last attempt failed; told once, not with every attempt.
     refused: bool,
 }
@@ -153,7 +167,7 @@ struct Writing {
 impl Writing {
     fn run(mut self, notes: &Receiver<Note>) {
         loop {
-            let next = if self.waiting.is_empty() {
+            let next = if self.waiting.is_empty() && self.unwritten.is_empty() {
                 notes.recv().map_err(RecvTimeoutError::from)
             } else {
                 notes.recv_timeout(RETRY_EVERY)
@@ -161,10 +175,12 @@ impl Writing {
             let mut barrier = None;
             match next {
                 Ok(Note::Barrier(done)) => barrier = Some(done),
+                Ok(Note::Unwritten(shipped)) => self.unwritten.push(shipped),
                 Ok(note) => self.keep(note),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            self.write_files();
             self.write_all();
             // Nobody waiting any more is no fault.
             let _sent = barrier.map(|done| done.try_send(()));
@@ -184,6 +200,23 @@ impl Writing {
             );
         }
         self.waiting.push_back(note);
+    }
+
+    /// Writes the files that the first start could not. One that somebody made meanwhile stays.
+    fn write_files(&mut self) {
+        for shipped in std::mem::take(&mut self.unwritten) {
+            match self.engine.replace(shipped.file, None, &shipped.text) {
+                Ok(revision) => self.keep(Note::Accepted {
+                    file: shipped.file,
+                    revision,
+                    text: shipped.text,
+                    actor: shipped.actor,
+                    at: shipped.at,
+                }),
+                Err(DocumentError::Io { .. }) => self.unwritten.push(shipped),
+                Err(_) => {}
+            }
+        }
     }
 
     fn is_open(&mut self) -> bool {
@@ -247,7 +280,7 @@ fn write(engine: &Arc<dyn Engine>, note: &Note) -> anyhow::Result<()> {
             });
             lines.push("config.rejected", degraded.since, |out| members(out, &body));
         }
-        Note::Barrier(_) => return Ok(()),
+        Note::Unwritten(_) | Note::Barrier(_) => return Ok(()),
     }
     let (tell, told) = mpsc::sync_channel(1);
     let on_commit = Box::new(move |outcome: &Result<Position, StorageError>| {

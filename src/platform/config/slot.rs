@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::kind::{Config, read};
 use super::live::{Accepted, Live};
-use super::record::{LastGood, Note, Recorder};
+use super::record::{LastGood, Note, Recorder, Shipped};
 use super::status::{ConfigStatus, Degraded, EditError, unreadable};
 use crate::base::json::Edit;
 use crate::base::problems::Problems;
@@ -52,6 +52,8 @@ struct Start<R> {
     degraded: Option<Degraded>,
     /// Whether the journal does not know them yet.
     is_new: bool,
+    /// Whether they are the shipped ones of a first start that the disk refused to take.
+    unwritten: bool,
 }
 
 /// How the document of a file name is called in messages.
@@ -66,6 +68,14 @@ impl<C: Config> Slot<C> {
         let first = live.get_full();
         if start.is_new {
             doors.recorder.note(accepted_note::<C>(&first));
+        }
+        if start.unwritten {
+            doors.recorder.note(Note::Unwritten(Shipped {
+                file: C::FILE,
+                text: Arc::clone(&first.text),
+                actor: Arc::clone(&first.actor),
+                at: first.at,
+            }));
         }
         if let Some(degraded) = &start.degraded {
             tell_rejected::<C>(&doors, degraded, &first);
@@ -93,6 +103,7 @@ impl<C: Config> Slot<C> {
                         accepted: accepted(rules, document, at, actor),
                         degraded: None,
                         is_new: known.is_none(),
+                        unwritten: false,
                     });
                 }
                 Err(problems) => (problems, Some(document.revision)),
@@ -112,6 +123,7 @@ impl<C: Config> Slot<C> {
             accepted,
             degraded,
             is_new: false,
+            unwritten: false,
         })
     }
 
@@ -125,6 +137,7 @@ impl<C: Config> Slot<C> {
         Ok(Start {
             accepted,
             is_new: degraded.is_none(),
+            unwritten: degraded.is_some(),
             degraded,
         })
     }

@@ -213,6 +213,13 @@ impl Case {
         assert_reads(&daemon);
         act(home, self.cure);
         within(MENDED_WITHIN, &what, || log(&daemon, "after").status == 200);
+        // The shipped files too are there, without a restart. Where not even their folder could be
+        // made it takes one: nobody watches it.
+        if !fresh || self.harm.starts_with("dd ") {
+            within(MENDED_WITHIN, &what, || {
+                daemon.post("/api/flags/set", flag).status == 200
+            });
+        }
         if !fresh {
             let seq = log(&daemon, "before").expect(200).json()["seq"].as_u64();
             assert_eq!(seq, Some(1), "what was logged before is known");

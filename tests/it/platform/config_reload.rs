@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use echopilot::platform::config::Config;
 use echopilot::seams::files::{Fault, How, Op};
 use echopilot::storage::engine::Revision;
 
@@ -365,4 +366,43 @@ fn l9_a_text_taken_on_a_full_disk_is_served_at_once_and_recorded_later() {
         .map(|line| line["revision"].clone())
         .collect();
     assert_eq!(revisions[1], revisions[3], "the first text, again in force");
+}
+
+#[test]
+fn l9_a_first_start_on_a_full_disk_writes_its_file_when_there_is_room() {
+    let mut world = World::new();
+    world.stop();
+    for folder in ["configs", "logs", "backups"] {
+        let folder = world.folder.path().join(folder);
+        fs::remove_dir_all(&folder).expect("it was there");
+        fs::create_dir(&folder).expect("a folder");
+    }
+    for op in [Op::OpenAppend, Op::Write, Op::WriteNew] {
+        world.files.fail(Fault {
+            op,
+            at: 1,
+            forever: true,
+            how: How::Enospc,
+        });
+    }
+    world.start();
+    assert!(world.is_degraded());
+    assert!(!world.file().exists());
+    world.files.heal();
+    wait_until("the file is there and in force", || {
+        world.file().exists() && !world.is_degraded()
+    });
+    assert_eq!(world.on_disk(), Toggles::SHIPPED);
+    let journal = world.folder.path().join("logs/configs.ndjson");
+    wait_until("it is recorded", || {
+        journal.exists()
+            && world
+                .recorded_kinds()
+                .contains(&("config.accepted".into(), "shipped".into()))
+    });
+    // From then on it is a file like any other.
+    let own = text(&["mine"], true);
+    world.save_by_rename(&own);
+    wait_until("it is in force", || world.toggle("mine") == Some(true));
+    assert_eq!(world.on_disk(), own);
 }
