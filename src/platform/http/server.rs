@@ -7,7 +7,7 @@ use std::fmt::{self, Debug};
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -159,7 +159,7 @@ impl Server {
             rules.head_timeout,
         ));
         self.watch.add(&patience);
-        let lengths = Arc::new(AtomicU32::new(0));
+        let ambiguous = Arc::new(AtomicBool::new(false));
         let origin = Origin {
             peer: peer.ip(),
             local: stream.local_addr().ok().map(|address| address.ip()),
@@ -167,11 +167,10 @@ impl Server {
         let service = Service(Arc::new(Connection {
             edge: Arc::clone(&self.edge),
             origin,
-            lengths: Arc::clone(&lengths),
+            ambiguous: Arc::clone(&ambiguous),
             patience: Arc::clone(&patience),
-            accounted: AtomicU32::new(0),
         }));
-        let stream = ClientStream::new(stream, Arc::clone(&patience), rules.write_stall, lengths);
+        let stream = ClientStream::new(stream, Arc::clone(&patience), rules.write_stall, ambiguous);
         let connection = http1::Builder::new()
             // `Patience` bounds heads and bodies alike, without a timer for each.
             .header_read_timeout(None)
@@ -310,11 +309,9 @@ async fn run_connection(connection: ClientConnection, patience: &Patience) {
 struct Connection {
     edge: Arc<Edge>,
     origin: Origin,
-    /// `Content-Length` lines that came in.
-    lengths: Arc<AtomicU32>,
+    /// Whether a head came in that tells the end of its body in two ways.
+    ambiguous: Arc<AtomicBool>,
     patience: Arc<Patience>,
-    /// Those of them that hyper showed us.
-    accounted: AtomicU32,
 }
 
 struct Service(Arc<Connection>);
@@ -329,7 +326,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
         let edge = &connection.edge;
         let (parts, body) = request.into_parts();
         let mut pass = edge.pass();
-        let declared = connection.declared(&parts, &body);
+        let declared = connection.declared(&body);
         let admitted = match edge.admit(&parts, connection.origin, declared, &mut pass) {
             Ok(admitted) => admitted,
             Err(error) => return connection.done(edge.finish(Err(error), &pass), &pass),
@@ -370,12 +367,10 @@ impl Connection {
     }
 
     /// What can be said of the body from its head.
-    fn declared(&self, parts: &http::request::Parts, body: &Incoming) -> Declared {
-        let shown = u32::from(parts.headers.contains_key(http::header::CONTENT_LENGTH));
-        let accounted = self.accounted.fetch_add(shown, Ordering::Relaxed) + shown;
+    fn declared(&self, body: &Incoming) -> Declared {
         Declared {
             length: body.size_hint().lower(),
-            hidden_length: self.lengths.load(Ordering::Relaxed) > accounted,
+            hidden_length: self.ambiguous.load(Ordering::Relaxed),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! A client's connection as bytes: closes itself when the client stops taking its answer (rule H1),
-//! and counts the `Content-Length` lines it saw, because hyper drops that header where a
-//! `Transfer-Encoding` stands beside it, and the pair must be refused (rule H4).
+//! and notes a head with both `Content-Length` and `Transfer-Encoding`, because hyper drops the
+//! former beside the latter, and the pair must be refused (rule H4).
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,50 +14,76 @@ use tokio::net::TcpStream;
 
 use super::patience::{Awaits, Patience};
 
-/// What a line must begin with to be counted.
+/// The two headers that tell where a body ends.
 const LENGTH: &[u8] = b"content-length";
+const CODING: &[u8] = b"transfer-encoding";
 
-/// Counts the lines of a stream of bytes that are a `Content-Length` header. No line of a JSON or
-/// NDJSON body can look like one.
-#[derive(Debug)]
-struct LineScan {
-    /// Bytes of [`LENGTH`] that the current line has matched; `None` once it cannot be one.
-    matched: Option<usize>,
+/// Bytes of a line that are kept while its end has not come: the longer name and what ends it.
+const KEPT: usize = CODING.len() + 1;
+
+/// Looks for heads with both headers in a stream of bytes. Heads end at an empty line, and so does
+/// whatever is in front of one, so lines of one request are never taken for another's. No line of a
+/// JSON or NDJSON body can look like one of the two.
+#[derive(Debug, Default)]
+struct PairScan {
+    /// Beginning of the line whose end has not come.
+    begun: [u8; KEPT],
+    /// How much of it is there.
+    kept: usize,
+    length: bool,
+    coding: bool,
 }
 
-impl LineScan {
-    const fn new() -> Self {
-        Self { matched: Some(0) }
-    }
-
-    /// How many such lines are completed (up to their name) in `bytes`.
-    fn count(&mut self, bytes: &[u8]) -> u32 {
-        let mut found = self.advance(bytes);
+impl PairScan {
+    /// Whether a head with both came to light in `bytes`.
+    fn finds(&mut self, bytes: &[u8]) -> bool {
+        let mut found = false;
+        let mut start = 0;
         for end in memchr::memchr_iter(b'\n', bytes) {
-            self.matched = Some(0);
-            found += self.advance(bytes.get(end + 1..).unwrap_or_default());
+            let line = bytes.get(start..end).unwrap_or_default();
+            start = end + 1;
+            if self.kept == 0 {
+                self.take(line);
+            } else {
+                self.keep(line);
+                let begun = self.begun;
+                let kept = std::mem::take(&mut self.kept);
+                self.take(begun.get(..kept).unwrap_or_default());
+            }
+            found |= self.length && self.coding;
         }
+        self.keep(bytes.get(start..).unwrap_or_default());
         found
     }
 
-    /// Goes on with the current line; 1 when it turns out to be one.
-    fn advance(&mut self, rest: &[u8]) -> u32 {
-        let Some(matched) = self.matched else {
-            return 0;
-        };
-        let wanted = LENGTH.get(matched..).unwrap_or_default();
-        let length = wanted.len().min(rest.len());
-        let (Some(have), Some(want)) = (rest.get(..length), wanted.get(..length)) else {
-            return 0;
-        };
-        if !have.eq_ignore_ascii_case(want) {
-            self.matched = None;
-            return 0;
+    /// Goes on with the line that has begun.
+    fn keep(&mut self, more: &[u8]) {
+        let room = self.begun.get_mut(self.kept..).unwrap_or_default();
+        let count = room.len().min(more.len());
+        for (place, byte) in room.iter_mut().zip(more) {
+            *place = *byte;
         }
-        let complete = length == wanted.len();
-        self.matched = (!complete).then_some(matched + length);
-        u32::from(complete)
+        self.kept += count;
     }
+
+    /// Takes note of a line, of which the beginning is enough.
+    fn take(&mut self, line: &[u8]) {
+        match line.first() {
+            None => (self.length, self.coding) = (false, false),
+            Some(b'\r') if line.len() == 1 => (self.length, self.coding) = (false, false),
+            Some(b'c' | b'C') => self.length |= is_header(line, LENGTH),
+            Some(b't' | b'T') => self.coding |= is_header(line, CODING),
+            Some(_) => {}
+        }
+    }
+}
+
+/// Whether `line` is a header of that name.
+fn is_header(line: &[u8], name: &[u8]) -> bool {
+    line.split_at_checked(name.len())
+        .is_some_and(|(begin, rest)| {
+            begin.eq_ignore_ascii_case(name) && matches!(rest.first(), Some(b':' | b' ' | b'\t'))
+        })
 }
 
 /// The stream given to hyper.
@@ -68,8 +94,8 @@ pub(super) struct ClientStream {
     stall: Duration,
     /// What was waited for before a write had to wait.
     before: Option<(Awaits, Duration)>,
-    scan: LineScan,
-    lengths: Arc<AtomicU32>,
+    scan: PairScan,
+    ambiguous: Arc<AtomicBool>,
 }
 
 impl ClientStream {
@@ -77,15 +103,15 @@ impl ClientStream {
         stream: TcpStream,
         patience: Arc<Patience>,
         stall: Duration,
-        lengths: Arc<AtomicU32>,
+        ambiguous: Arc<AtomicBool>,
     ) -> Self {
         Self {
             inner: stream,
             patience,
             stall,
             before: None,
-            scan: LineScan::new(),
-            lengths,
+            scan: PairScan::default(),
+            ambiguous,
         }
     }
 
@@ -123,9 +149,8 @@ impl AsyncRead for ClientStream {
         let read = Pin::new(&mut this.inner).poll_read(cx, buffer);
         if read.is_ready() {
             let new = buffer.filled().get(before..).unwrap_or_default();
-            let lengths = this.scan.count(new);
-            if lengths > 0 {
-                this.lengths.fetch_add(lengths, Ordering::Relaxed);
+            if this.scan.finds(new) {
+                this.ambiguous.store(true, Ordering::Relaxed);
             }
         }
         read
@@ -173,13 +198,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn h04_length_lines_are_counted_however_they_are_cut() {
-        let text = b"POST / HTTP/1.1\r\nContent-Length: 5\r\nX-Content-Length: 5\r\n\
-                     content-length : 5\r\ncontent-lengt: 1\r\n\r\n{\"content-length\": 1}";
-        for cut in 0..text.len() {
-            let mut scan = LineScan::new();
-            let (left, right) = text.split_at(cut);
-            assert_eq!(scan.count(left) + scan.count(right), 2, "cut at {cut}");
+    fn h04_a_head_with_both_headers_is_found_however_it_is_cut() {
+        let length = "POST / HTTP/1.1\r\nContent-Length: 2\r\nX-Y: 1\r\n\r\n{}";
+        let coding = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n\
+                      2\r\n{}\r\n0\r\n\r\n";
+        let both = "POST / HTTP/1.1\r\ncontent-length: 2\r\nX-Y: 1\r\n\
+                    TRANSFER-ENCODING: chunked\r\n\r\n";
+        let bare = both.replace('\r', "");
+        let near = "GET / HTTP/1.1\nContent-Lengths: 1\nX-Content-Length: 1\n\
+                    Transfer-Encoding: chunked\n\n";
+        for (text, expected) in [
+            (length.repeat(2) + coding, false),
+            (coding.repeat(2) + length, false),
+            (near.to_owned(), false),
+            (both.to_owned(), true),
+            (bare, true),
+            (length.to_owned() + both, true),
+            (coding.to_owned() + both + coding, true),
+        ] {
+            for cut in 0..text.len() {
+                let mut scan = PairScan::default();
+                let (left, right) = text.as_bytes().split_at(cut);
+                let found = scan.finds(left) | scan.finds(right);
+                assert_eq!(found, expected, "cut at {cut}: {text}");
+            }
+            let mut scan = PairScan::default();
+            let found = text.as_bytes().chunks(1).filter(|byte| scan.finds(byte));
+            assert_eq!(found.count() > 0, expected, "byte by byte: {text}");
         }
     }
 }

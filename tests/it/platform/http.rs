@@ -190,3 +190,31 @@ async fn metrics_count_what_was_answered() {
             .contains("# TYPE echopilot_http_requests counter\n")
     );
 }
+
+#[tokio::test]
+async fn h04_a_length_counts_for_its_own_request_only() {
+    let lab = Lab::start(|_| {}).await;
+    let head = format!(
+        "POST /echo HTTP/1.1\r\nHost: localhost\r\nX-Dash-Key: {DASH}\r\n\
+         Content-Type: application/json\r\n"
+    );
+    let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n");
+    let measured = format!("{head}Content-Length: 2\r\n\r\n{{}}");
+    let both = format!("{head}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    // All at once: the server has seen the second head before it answers the first.
+    for order in [[&chunked, &measured], [&measured, &chunked]] {
+        let mut client = lab.connect().await;
+        let mut all = order.map(String::as_str).concat().repeat(3);
+        all.push_str(&head.replace("POST /echo", "GET /hot"));
+        all.push_str("Connection: close\r\n\r\n");
+        client.send(all.as_bytes()).await;
+        let answers = client.until("the end, which is never told").await;
+        assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 7, "{answers}");
+    }
+    for before in ["", &measured, &chunked] {
+        let mut client = lab.connect().await;
+        client.send(format!("{before}{both}").as_bytes()).await;
+        let answers = client.until("ambiguous_length").await;
+        assert!(answers.contains("ambiguous_length"), "{answers}");
+    }
+}

@@ -178,6 +178,24 @@ impl Client {
             .expect("an answer in time")
     }
 
+    /// All that comes until `word` was in it, or until the server closes.
+    pub async fn until(&mut self, word: &str) -> String {
+        let mut bytes = Vec::new();
+        let reading = async {
+            let mut piece = vec![0; 65536];
+            while let Ok(count @ 1..) = self.0.read(&mut piece).await {
+                bytes.extend_from_slice(&piece[..count]);
+                if memchr::memmem::find(&bytes, word.as_bytes()).is_some() {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading)
+            .await
+            .expect("the word in time");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// Waits until the server closes, and tells how long it took.
     pub async fn closed(&mut self) -> Duration {
         let start = std::time::Instant::now();
