@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 
 use super::names;
 use super::reading;
-use super::recover::{self, Found, Tail};
+use super::recover::Tail;
 use super::room::Level;
 use super::segment::{self, Active};
 use super::writer::{Refusal, Writer};
@@ -85,6 +85,12 @@ impl Writer {
     /// Leaves the active segment as it is, never to be synced again, and begins a new one with all
     /// lines of the old one that are not known to be on the medium, the batch in hand included.
     pub(super) fn replace_segment(&mut self, error: &io::Error) -> Result<(), Refusal> {
+        self.go_on_elsewhere(error)
+            .map_err(|error| self.refuse(error))
+    }
+
+    /// The same, where the caller refuses.
+    pub(super) fn go_on_elsewhere(&mut self, error: &io::Error) -> io::Result<()> {
         if let Some(active) = self.active.take() {
             self.first_at_path = active.first;
         }
@@ -98,7 +104,7 @@ impl Writer {
             .notices
             .push("segment.suspected", &about, &[("error", &text)]);
         self.stream.note(|health| health.damage += 1);
-        begun.map_err(|error| self.refuse(error))
+        begun
     }
 
     /// The last chance of lines that are acknowledged, and that no segment counts: nobody has them
@@ -323,92 +329,6 @@ impl Writer {
         self.begin_again(&[])
     }
 
-    /// The file was cut, or another one has its name: what is there now is kept, and a line tells
-    /// of what was lost.
-    fn follow_replaced(&mut self) -> io::Result<()> {
-        let (env, name) = (self.env.clone(), self.stream.name.clone());
-        let path = names::active(&env.logs, &name);
-        let sealed = recover::sealed_end(&*env.files, &env.logs, &name)?;
-        let reader = env.files.open_read(&path)?;
-        let stat = reader.stat()?;
-        let found = recover::walk(&mut reading::plain(reader, 0, stat.size)?, sealed)?;
-        let mut file = env.files.open_append(&path, Make::IfMissing)?;
-        let inode = file.stat()?.inode;
-        let same = found.chain.seq() == self.chain.seq() && found.chain.h() == self.chain.h();
-        let before = std::mem::replace(&mut self.chain, found.chain.clone());
-        let composed = self.compose_replaced(&found, &stat, !same, &before);
-        let written = composed.and_then(|(bytes, lost)| {
-            segment::put_all(&mut *file, &bytes)?;
-            file.sync_data()?;
-            Ok((bytes.len() as u64, lost))
-        });
-        let (added, lost) = match written {
-            Ok(done) => done,
-            Err(error) => {
-                self.chain = before;
-                return Err(error);
-            }
-        };
-        if lost {
-            self.env.notices.push("log.truncated", &name, &[]);
-        }
-        self.synced = self.chain.seq();
-        self.unsynced.clear();
-        self.unsynced_own = 0;
-        self.recent.forget();
-        let first = found
-            .first
-            .unwrap_or(before.seq().max(found.chain.seq()) + 1);
-        self.first_at_path = first;
-        self.active = Some(Active {
-            file,
-            inode,
-            first,
-            size: stat.size + added,
-            mtime_ns: None,
-            lines: found.lines + 1,
-            opened: found.opened.unwrap_or_else(|| env.clock.now()),
-            ragged: false,
-        });
-        self.stream
-            .note(|health| health.foreign_lines += found.foreign);
-        Ok(())
-    }
-
-    /// What follows the text that somebody put in place of the active segment: the end of its last
-    /// line, and the lines that it lacks because nobody could have seen them, or else one that
-    /// tells of the loss. Also whether there is a loss.
-    fn compose_replaced(
-        &mut self,
-        found: &Found,
-        stat: &Stat,
-        lacks: bool,
-        before: &Chain,
-    ) -> io::Result<(Vec<u8>, bool)> {
-        let mut bytes = Vec::new();
-        self.chain.foreign(&found.tail);
-        if !found.tail.is_empty() {
-            bytes.push(b'\n');
-            self.chain.foreign(b"\n");
-        }
-        if !lacks {
-            return Ok((bytes, false));
-        }
-        let mut whole = false;
-        let old = self.active.as_ref();
-        if let Some(old) = old.filter(|old| old.inode != stat.inode) {
-            let (carried, all) = self.recent.carry(old, stat.born_ns, &mut self.chain)?;
-            bytes.extend_from_slice(&carried);
-            whole = all;
-        }
-        if !whole {
-            let seq = before.seq().max(self.chain.seq());
-            self.chain.skip_to(seq);
-            compose_truncated(&mut bytes, &mut self.chain, before, &self.env, stat.size);
-        }
-        Ok((bytes, !whole))
-    }
-
     /// Whether somebody else's bytes came between the look at the file and the write. Where they
     /// stand before ours, the batch is taken back and they are put first. Should that fail half
     /// way, the batch is in another file, or refused.
@@ -454,24 +374,4 @@ fn region_after(active: &mut Active, base: u64) -> io::Result<Option<Vec<u8>>> {
         return Ok(None);
     }
     segment::read_back(&*active.file, base, stat.size).map(Some)
-}
-
-fn compose_truncated(
-    out: &mut Vec<u8>,
-    chain: &mut Chain,
-    before: &Chain,
-    env: &segment::Env,
-    size: u64,
-) {
-    let entry = crate::storage::lines::Entry {
-        kind: "log.truncated",
-        at: env.clock.now(),
-        end: 0,
-    };
-    let members = format!(
-        "\"prev_seq\":{},\"prev_h\":\"{}\",\"size\":{size}",
-        before.seq(),
-        String::from_utf8_lossy(before.h()),
-    );
-    chain.compose(out, &entry, members.as_bytes());
 }

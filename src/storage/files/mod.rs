@@ -15,6 +15,7 @@ mod notices;
 mod opening;
 pub(in crate::storage) mod reading;
 mod recover;
+mod replaced;
 mod room;
 mod segment;
 mod stream;

@@ -98,6 +98,10 @@ impl Writer {
         }
         let first = found.first.unwrap_or(found.chain.seq() + 1);
         let file = env.files.open_append(&path, Make::IfMissing)?;
+        if found.first.is_some() {
+            // The next line covers it, wherever it goes.
+            self.unsynced = found.trailing;
+        }
         self.chain = found.chain;
         self.synced = self.chain.seq();
         self.first_at_path = first;

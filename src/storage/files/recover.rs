@@ -29,11 +29,17 @@ pub(super) struct Found {
     pub(super) foreign: u64,
     /// Damaged places.
     pub(super) damage: u64,
+    /// Lines that are not ours after the last one of ours, up to [`TRAILING_MAX`].
+    pub(super) trailing: Vec<u8>,
     /// What follows the last end of line.
     pub(super) tail: Vec<u8>,
     /// The last line is damaged, and was ours by its end: where the stream goes on after it.
     lost: Option<Chain>,
 }
+
+/// Bytes of others after our last line that are kept for writing them again should a sync fail.
+/// More than a person writes by hand.
+const TRAILING_MAX: usize = 16 << 20;
 
 /// The chain at the end of the last sealed segment.
 pub(super) fn sealed_end(files: &dyn Files, logs: &Path, stream: &str) -> io::Result<Chain> {
@@ -81,6 +87,7 @@ pub(super) fn walk(source: &mut Source, before: Chain) -> io::Result<Found> {
         lines: 0,
         foreign: 0,
         damage: 0,
+        trailing: Vec::new(),
         tail: Vec::new(),
         lost: None,
     };
@@ -93,6 +100,8 @@ pub(super) fn walk(source: &mut Source, before: Chain) -> io::Result<Found> {
     found.tail = tail;
     if let Some(chain) = found.lost.take() {
         found.chain = chain;
+        // They count where they are: there is no line of ours to count up to.
+        found.trailing.clear();
         found.foreign -= 1;
         found.damage += 1;
     }
@@ -114,6 +123,9 @@ impl Found {
         match self.chain.read(line) {
             Verdict::Foreign => {
                 self.foreign += 1;
+                if self.trailing.len() + line.len() <= TRAILING_MAX {
+                    self.trailing.extend_from_slice(line);
+                }
                 // A run of zeros is what a file system leaves of a write that a power cut took.
                 // Where the end of a line of ours is left, the next line tells.
                 let body = line.strip_suffix(b"\n").unwrap_or(line);
@@ -144,6 +156,7 @@ impl Found {
             }
         }
         self.lost = None;
+        self.trailing.clear();
         self.lines += 1;
         if self.first.is_none() {
             self.first = Some(self.chain.seq());

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use echopilot::seams::files::{Fault, How, Op, RealFiles};
 use echopilot::storage::anchors::Anchors;
-use echopilot::storage::engine::{Durability, Engine, Expect, Position, StorageError};
+use echopilot::storage::engine::{Durability, Engine, Expect, Mark, Position, StorageError};
 use echopilot::storage::files::FilesEngine;
 use echopilot::storage::verify;
 
 use super::meddling::Meddler;
-use super::support::{Place, append, appended, numbered, until, wait};
+use super::support::{Place, append, appended, bytes_after, numbered, read, until, wait};
 
 fn once(op: Op) -> Fault {
     Fault {
@@ -182,4 +182,84 @@ fn l12_words_of_others_that_cannot_be_read_to_their_end_are_read_again() {
     until("lines are accepted", || append(&engine, 2).is_ok());
     assert!(meddler.is_done());
     assert_whole(&place, engine, &[1, 2], "read again");
+}
+
+/// A file cut to nothing or to its first line, and one saved over it with a remark or an unfinished
+/// one added. Also whether that costs lines.
+const REPLACED: [(&str, bool); 4] = [
+    ("cut", true),
+    ("first", true),
+    ("remark\n", false),
+    ("unfinished", false),
+];
+
+#[test]
+fn l07_l15_a_file_put_in_place_of_ours_is_set_aside_when_it_cannot_be_synced() {
+    for (deed, loses) in REPLACED {
+        for op in [Op::Write, Op::Sync] {
+            for forever in [false, true] {
+                let what = format!("{deed:?}, {op:?}, for ever: {forever}");
+                let place = Place::new();
+                let engine = place.with_stream();
+                append(&engine, 1).unwrap();
+                append(&engine, 2).unwrap();
+                place.files.fail(Fault {
+                    forever,
+                    ..once(op)
+                });
+                replace_by_hand(&place, deed);
+                if forever {
+                    until("it is noticed", || append(&engine, 3).is_err());
+                    place.files.heal();
+                }
+                until("lines are accepted", || append(&engine, 3).is_ok());
+                let all = bytes_after(&engine, &Mark::default()).unwrap().0;
+                let text = String::from_utf8_lossy(&all).into_owned();
+                let told = text.matches("\"log.truncated\"").count();
+                assert_eq!(told, usize::from(loses), "{what}: {text}");
+                let expected: &[u64] = match deed {
+                    "cut" => &[3],
+                    "first" => &[1, 3],
+                    _ => &[1, 2, 3],
+                };
+                assert_whole(&place, engine, expected, &what);
+                let aside = place.names("x.0");
+                let suspect = aside.iter().any(|name| name.contains("suspect"));
+                assert!(suspect || op == Op::Write, "{what}: {aside:?}");
+            }
+        }
+    }
+}
+
+fn replace_by_hand(place: &Place, deed: &str) {
+    let mut text = read(&place.active());
+    match deed {
+        "cut" => text.clear(),
+        "first" => text.truncate(text.iter().position(|byte| *byte == b'\n').unwrap() + 1),
+        remark => text.extend_from_slice(remark.as_bytes()),
+    }
+    let edited = place.logs().join("edited");
+    std::fs::write(&edited, text).unwrap();
+    if deed == "cut" || deed == "first" {
+        std::fs::copy(&edited, place.active()).unwrap();
+        std::fs::remove_file(&edited).unwrap();
+    } else {
+        std::fs::rename(&edited, place.active()).unwrap();
+    }
+}
+
+#[test]
+fn l07_l12_words_of_others_found_at_the_start_follow_when_the_first_write_fails() {
+    for words in [&b"by hand\n"[..], b"{\"unfinished\":1}"] {
+        let place = Place::new();
+        let engine = place.with_stream();
+        append(&engine, 1).unwrap();
+        engine.close();
+        drop(engine);
+        write_by_hand(&place, words);
+        let engine = place.with_stream();
+        place.files.fail(once(Op::Write));
+        append(&engine, 2).unwrap();
+        assert_whole(&place, engine, &[1, 2], &format!("{words:?}"));
+    }
 }
