@@ -128,7 +128,7 @@ impl Experiments {
     }
 }
 
-/// Counts committed lines, or sets the ids of refused ones free.
+/// Counts committed lines, or sets the ids and the event names of refused ones free.
 fn settle(view: &mut ExperimentsView, claims: &[Claim], first: Option<u64>) {
     let mut seq = first.unwrap_or_default();
     for claim in claims {
@@ -141,6 +141,7 @@ fn settle(view: &mut ExperimentsView, claims: &[Claim], first: Option<u64>) {
             view.count(claim.delta);
             seq += 1;
         }
+        view.event_ended(claim.delta.group);
     }
 }
 
@@ -211,6 +212,7 @@ impl Plan {
             variant: variant.name.clone(),
             event: Some((*body.event).into()),
         });
+        view.expect_event(group);
         let prefix = &self.prefix;
         self.lines.push(EVENT, now, |out| {
             out.extend_from_slice(prefix);

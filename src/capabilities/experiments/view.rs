@@ -3,7 +3,7 @@
 //! A *group* is one (experiment, variant) for exposures, or one (experiment, variant, event). Each
 //! keeps an exact count, sum and sum of squares, and the exact set of its users as numbers.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use hashbrown::HashTable;
 
@@ -32,6 +32,8 @@ pub struct Group {
     pub sum: f64,
     /// Sum of their squares.
     pub squares: f64,
+    /// Lines on their way to the journal.
+    expected: u64,
 }
 
 /// Names of a group.
@@ -52,7 +54,10 @@ pub struct ExperimentsView {
     users: Users,
     groups: Vec<Group>,
     index: HashTable<u32>,
-    event_names: HashSet<Box<str>>,
+    /// In how many groups each event name has lines, committed or on their way.
+    event_names: HashMap<Box<str>, u32>,
+    /// Event groups whose lines were all refused; they are used again.
+    free: Vec<u32>,
     /// Ids of logged events.
     pub ids: Ids,
     /// Exposures on their way to the journal.
@@ -82,7 +87,8 @@ impl ExperimentsView {
             users: Users::default(),
             groups: Vec::new(),
             index: HashTable::new(),
-            event_names: HashSet::new(),
+            event_names: HashMap::new(),
+            free: Vec::new(),
             ids: Ids::new(window),
             pending: HashSet::new(),
             last_seq: 0,
@@ -112,9 +118,7 @@ impl ExperimentsView {
             variant,
             event,
         } = name();
-        self.event_names.extend(event.clone());
-        let number = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
-        self.groups.push(Group {
+        let group = Group {
             prefix: prefix.into(),
             exp,
             variant,
@@ -123,7 +127,15 @@ impl ExperimentsView {
             count: 0,
             sum: 0.0,
             squares: 0.0,
-        });
+            expected: 0,
+        };
+        let number = if let Some(free) = self.free.pop() {
+            self.groups[free as usize] = group;
+            free
+        } else {
+            self.groups.push(group);
+            u32::try_from(self.groups.len() - 1).unwrap_or(u32::MAX)
+        };
         let groups = &self.groups;
         let hash = |at: &u32| bucket(&groups[*at as usize].prefix);
         self.index.insert_unique(bucket(prefix), number, hash);
@@ -132,7 +144,7 @@ impl ExperimentsView {
 
     /// Whether events of this name are counted already.
     pub fn knows_event(&self, name: &str) -> bool {
-        self.event_names.contains(name)
+        self.event_names.contains_key(name)
     }
 
     /// How many different event names there are.
@@ -183,8 +195,49 @@ impl ExperimentsView {
         self.pending.remove(&(group, user));
     }
 
+    /// Takes note that a line of an event is on its way.
+    pub fn expect_event(&mut self, group: u32) {
+        self.hold_name(group);
+        self.groups[group as usize].expected += 1;
+    }
+
+    /// A line of an event has been counted or was refused. A group that is left without any line
+    /// is given up, and its name with it: what was never written takes no room.
+    pub fn event_ended(&mut self, number: u32) {
+        let group = &mut self.groups[number as usize];
+        group.expected = group.expected.saturating_sub(1);
+        if group.expected > 0 || group.count > 0 {
+            return;
+        }
+        if let Some(event) = &group.event
+            && let Some(held) = self.event_names.get_mut(event)
+        {
+            *held -= 1;
+            if *held == 0 {
+                self.event_names.remove(event);
+            }
+        }
+        let hash = bucket(&group.prefix);
+        if let Ok(found) = self.index.find_entry(hash, |at| *at == number) {
+            found.remove();
+            self.free.push(number);
+        }
+    }
+
+    /// A group's first line holds the name of its event.
+    fn hold_name(&mut self, group: u32) {
+        let group = &self.groups[group as usize];
+        if group.count == 0
+            && group.expected == 0
+            && let Some(event) = &group.event
+        {
+            *self.event_names.entry(event.clone()).or_default() += 1;
+        }
+    }
+
     /// Counts a line.
     pub fn count(&mut self, delta: Delta) {
+        self.hold_name(delta.group);
         let number = self.users.number(delta.user);
         let group = &mut self.groups[delta.group as usize];
         group.users.insert(number);
@@ -382,6 +435,7 @@ impl View for ExperimentsView {
                 variant,
                 event,
             });
+            view.hold_name(number);
             let group = view.groups.get_mut(number as usize)?;
             group.count = saved.u64()?;
             group.sum = f64::from_bits(saved.u64()?);

@@ -203,3 +203,48 @@ fn event_names_are_bounded() {
         assert_eq!(bench.lines("event.logged").len(), 1002);
     });
 }
+
+#[test]
+fn event_names_of_refused_lines_take_no_room() {
+    on_both(async |shop| {
+        let bench = shop.open();
+        let name = |number: u32| EVENT.replace("signup", &format!("e{number}"));
+        let names = |numbers: std::ops::Range<u32>| numbers.map(name).collect::<Vec<_>>();
+        assert_eq!(bench.log(WITH_ID).await.status, 200);
+        // One line that does not fit an id takes the 999 names before it down with it.
+        let other_body = WITH_ID.replace("\"A\"", "\"B\"");
+        let all = names(0..999).join("\n") + "\n" + &other_body;
+        for _ in 0..2 {
+            let seen = bench.batch("?mode=all", &all).await;
+            assert_eq!(seen.error(), (400, "batch_refused".to_owned()));
+            assert_eq!(seen.json()["rejected"], 1, "{}", seen.body);
+        }
+        // On their way to a storage that takes nothing, names count for as long as they are.
+        bench.gate.hold();
+        let asked = bench.send(
+            "/api/exp/log",
+            "application/x-ndjson",
+            &names(1000..1999).join("\n"),
+        );
+        let seen = bench.log(&name(0)).await;
+        assert_eq!(seen.error(), (400, "too_many_events".to_owned()));
+        bench.gate.refuse();
+        assert_eq!(asked.await.error(), (503, "storage_full".to_owned()));
+        bench.gate.open_up();
+        // There is room for as many as if none of that had been, and for no more.
+        let seen = bench.batch("", &names(2000..3000).join("\n")).await.json();
+        assert_eq!(
+            (&seen["accepted"], &seen["rejected"]),
+            (&json!(999), &json!(1))
+        );
+        assert_eq!(bench.log(&name(2000)).await.status, 200, "known ones go on");
+        let events = &bench.counts("pricing_v2").await["variants"][0]["events"];
+        assert_eq!(events.as_array().unwrap().len(), 1000);
+        let of_first = json!({"event": "e2000", "n": 2, "sum": 0.0, "users": 1});
+        assert!(events.as_array().unwrap().contains(&of_first), "{events}");
+        shop.stop(bench);
+        let bench = shop.open();
+        let seen = bench.log(&name(0)).await;
+        assert_eq!(seen.error(), (400, "too_many_events".to_owned()));
+    });
+}
