@@ -36,10 +36,18 @@ struct Inner<V> {
     journal: Journal,
     clock: Arc<dyn Clock>,
     view: Mutex<V>,
-    /// The place of the last checkpoint, from where the next mark is looked for.
-    saved: Mutex<Mark>,
+    saved: Mutex<Saved>,
     new_bytes: AtomicU64,
     saved_at_ms: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Saved {
+    /// The place of the last checkpoint, from where the next mark is looked for.
+    mark: Mark,
+    /// The last attempt failed: there is something to save even if no line comes any more. It is
+    /// not told by `new_bytes`, or each commit would begin another attempt.
+    owed: bool,
 }
 
 impl<V: View> Kept<V> {
@@ -55,7 +63,10 @@ impl<V: View> Kept<V> {
             journal,
             clock,
             view: Mutex::new(view),
-            saved: Mutex::new(folded.mark),
+            saved: Mutex::new(Saved {
+                mark: folded.mark,
+                owed: false,
+            }),
             new_bytes: AtomicU64::new(folded.bytes),
         });
         let (wake, woken) = sync_channel(1);
@@ -131,15 +142,16 @@ impl<V: View> Inner<V> {
         let unsaved = self.new_bytes.swap(0, Ordering::Relaxed);
         self.saved_at_ms
             .store(millis(self.clock.uptime()), Ordering::Relaxed);
-        if unsaved == 0 {
+        if unsaved == 0 && !saved.owed {
             return;
         }
+        saved.owed = true;
         let stream = self.journal.stream();
         let (mut file, seq) = {
             let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
             (Checkpoint::begin(stream, &*view), view.last_seq())
         };
-        let Some(mark) = self.mark_of(seq, &saved) else {
+        let Some(mark) = self.mark_of(seq, &saved.mark) else {
             tracing::warn!(
                 "line {seq} of `{}` not found, no checkpoint",
                 self.journal.stream()
@@ -149,27 +161,38 @@ impl<V: View> Inner<V> {
         Checkpoint::<V>::finish(&mut file, &mark);
         let name = Checkpoint::<V>::file_name(stream);
         match self.journal.engine().save_derived(&name, &file) {
-            Ok(()) => *saved = mark,
+            Ok(()) => *saved = Saved { mark, owed: false },
             Err(error) => tracing::warn!("cannot save checkpoint `{name}`: {error}"),
         }
     }
 
-    /// The place after line `seq`, looked for from a mark before it.
+    /// The place after line `seq`, looked for from a mark before it; where that does not fit any
+    /// more, because somebody edited what lies before it, from the first line on.
     fn mark_of(&self, seq: u64, from: &Mark) -> Option<Mark> {
         if seq == from.seq {
             return Some(*from);
         }
+        let found = match self.mark_after(seq, from) {
+            Err(StorageError::BadMark { .. }) => self.mark_after(seq, &Mark::default()),
+            done => done,
+        };
+        found.unwrap_or_else(|error| {
+            tracing::warn!("cannot look for line {seq}: {error}");
+            None
+        })
+    }
+
+    fn mark_after(&self, seq: u64, from: &Mark) -> Result<Option<Mark>, StorageError> {
         let mut found = None;
-        let scanned = self.journal.scan(from, &mut |chunk| {
+        self.journal.scan(from, &mut |chunk| {
             found = mark_in(&chunk, seq);
             if found.is_some() {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             }
-        });
-        scanned.ok()?;
-        found
+        })?;
+        Ok(found)
     }
 }
 

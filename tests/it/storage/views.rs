@@ -13,6 +13,8 @@ use echopilot::storage::lines::Lines;
 use echopilot::storage::memory::MemoryEngine;
 use echopilot::storage::view::{Kept, Reader, View, fold, put_u64, start};
 
+use super::support::Place;
+
 const STREAM: &str = "numbers";
 
 /// The numbers met, in order, as one number that depends on the order.
@@ -85,7 +87,10 @@ impl Desk {
     fn new() -> Self {
         let clock = Arc::new(ManualClock::at(DateTime::UNIX_EPOCH));
         let wall: Arc<dyn Clock> = Arc::clone(&clock) as _;
-        let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new(wall));
+        Self::on(Arc::new(MemoryEngine::new(wall)), clock)
+    }
+
+    fn on(engine: Arc<dyn Engine>, clock: Arc<ManualClock>) -> Self {
         let options = StreamOptions {
             durability: Durability::Always,
             segment_bytes: 1 << 20,
@@ -214,6 +219,50 @@ fn a_start_folds_only_what_came_after_the_checkpoint() {
         "nothing is left to fold"
     );
     assert_eq!(view, *kept.lock());
+}
+
+/// A desk on files in `place`.
+fn on_files(place: &Place) -> Desk {
+    let clock = Arc::new(ManualClock::at(DateTime::UNIX_EPOCH));
+    let wall: Arc<dyn Clock> = Arc::clone(&clock) as _;
+    Desk::on(Arc::new(place.engine_by(wall)), clock)
+}
+
+#[test]
+fn checkpoints_go_on_after_an_edit_before_the_last_one() {
+    let place = Place::new();
+    let desk = on_files(&place);
+    let kept = desk.kept();
+    desk.append(&kept, 10, 20);
+    kept.save();
+    let saved = desk.checkpoint();
+    assert!(saved >= 10, "{saved}");
+    let path = place.logs().join("numbers.ndjson");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replacen("xx", "", 1)).unwrap();
+    desk.append(&kept, 10, 20);
+    kept.save();
+    let second = desk.checkpoint();
+    assert_eq!(second, saved + 10, "one from the first line on");
+    desk.append(&kept, 10, 20);
+    kept.save();
+    assert_eq!(desk.checkpoint(), saved + 20);
+}
+
+#[test]
+fn a_checkpoint_that_could_not_be_written_is_written_at_the_end() {
+    let place = Place::new();
+    let desk = on_files(&place);
+    let kept = desk.kept();
+    desk.append(&kept, 10, 20);
+    // A folder with something in it cannot be replaced by a file.
+    let taken = place.logs().join(".views/numbers.digest.view");
+    std::fs::create_dir_all(taken.join("in the way")).unwrap();
+    kept.save();
+    assert_eq!(desk.checkpoint(), 0);
+    std::fs::remove_dir_all(&taken).unwrap();
+    kept.close();
+    assert!(desk.checkpoint() >= 10, "{}", desk.checkpoint());
 }
 
 #[test]
