@@ -11,4 +11,4 @@ mod first_start;
 mod home;
 mod process_log;
 mod rules;
-mod schema_files;
+pub mod schema_files;

@@ -47,19 +47,23 @@ fn write_where_other(files: &dyn Files, folder: &Path) -> io::Result<usize> {
     }
     files.create_dir_all(folder)?;
     for (path, text) in &other {
-        // Beside its place first and then renamed: an editor never sees half a schema.
-        let fresh = path.with_extension("json.new");
-        // What a broken-off run left behind.
-        let _absent = files.remove(&fresh);
-        let done = files
-            .write_new(&fresh, text.as_bytes(), Access::SHARED)
-            .and_then(|()| files.rename(&fresh, path));
-        if let Err(error) = done {
-            let _absent = files.remove(&fresh);
-            return Err(error);
-        }
+        replace(files, path, text)?;
     }
     Ok(other.len())
+}
+
+/// Writes one beside its place first and renames it then: an editor never sees half a schema.
+pub fn replace(files: &dyn Files, path: &Path, text: &str) -> io::Result<()> {
+    let fresh = path.with_extension("json.new");
+    // What a broken-off run left behind.
+    let _absent = files.remove(&fresh);
+    let done = files
+        .write_new(&fresh, text.as_bytes(), Access::SHARED)
+        .and_then(|()| files.rename(&fresh, path));
+    if done.is_err() {
+        let _absent = files.remove(&fresh);
+    }
+    done
 }
 
 fn is_same(files: &dyn Files, path: &Path, text: &str) -> bool {

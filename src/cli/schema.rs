@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 use super::args::SchemaArgs;
 use super::failure::{DONE, Failure, Outcome};
 use super::output::Output;
+use crate::app::schema_files;
 use crate::base::names;
 use crate::platform::config::{ConfigKind, schemas};
-use crate::seams::files::{Access, Files};
+use crate::seams::files::Files;
 
 /// Prints the schemas of `kinds`, or writes them below `home`.
 pub(super) fn run(
@@ -52,7 +53,6 @@ pub(super) fn run(
     Ok(DONE)
 }
 
-/// Beside its place first and then renamed: an editor never sees half a schema.
 fn write(
     texts: &[(String, String)],
     folder: &Path,
@@ -64,13 +64,7 @@ fn write(
         .map_err(|error| Failure::new(format!("cannot make `{}`: {error}", folder.display())))?;
     for (name, text) in texts {
         let path = folder.join(name);
-        let fresh = folder.join(format!(".{name}.new"));
-        // What a broken-off run left behind.
-        let _absent = files.remove(&fresh);
-        files
-            .write_new(&fresh, text.as_bytes(), Access::SHARED)
-            .and_then(|()| files.rename(&fresh, &path))
-            .and_then(|()| files.sync_dir(folder))
+        schema_files::replace(files, &path, text)
             .map_err(|error| Failure::new(format!("cannot write `{}`: {error}", path.display())))?;
         output.line(&path.display().to_string())?;
     }

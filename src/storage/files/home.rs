@@ -19,9 +19,9 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Time between two tries to take the lock. Source: a verb of the command line holds it for some
 /// ten milliseconds.
 const RETRY_EVERY: Duration = Duration::from_millis(10);
-/// Tries to take the lock: 0.7 s of them. Source: rule C6 gives a second process one second to end,
+/// Tries to take the lock: 0.4 s of them. Source: rule C6 gives a second process one second to end,
 /// and verbs that work without a daemon take turns in less.
-const TRIES: u32 = 70;
+const TRIES: u32 = 40;
 
 /// Why a home cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -235,16 +235,18 @@ fn h17_what_users_send_is_bounded_and_never_a_pattern() {
     }
 }
 
-/// The same once the copies of the four accepted documents are kept, which is done aside.
+/// The same once the copies of the four accepted documents and their schemas are kept, which is
+/// done aside.
 fn tree_at_rest(home: &Path) -> Vec<PathBuf> {
     let began = std::time::Instant::now();
     loop {
         let found = tree(home);
         let kept = |path: &&PathBuf| {
-            path.starts_with(home.join("backups/configs"))
+            (path.starts_with(home.join("backups/configs"))
+                || path.starts_with(home.join("configs/schema")))
                 && path.extension().is_some_and(|e| e == "json")
         };
-        if found.iter().filter(kept).count() == 4 {
+        if found.iter().filter(kept).count() == 8 {
             return found;
         }
         assert!(began.elapsed() < PATIENCE, "{found:?}");
