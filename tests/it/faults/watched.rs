@@ -44,7 +44,7 @@ fn c4_a_configs_folder_that_is_moved_away_and_back_or_replaced_is_followed() {
     // Another folder of the same name, as a deployment by symlink or rename makes it.
     let shown = home.path().display();
     sh(&format!(
-        "cp -r {shown}/configs {shown}/next; mv {shown}/configs {shown}/old"
+        "mkdir {shown}/next; cp -p {shown}/configs/*.json {shown}/next; mv {shown}/configs {shown}/old"
     ));
     sh(&format!("mv {shown}/next {shown}/configs"));
     save_and_see(&daemon, &configs, true, "an edit in the other folder");
@@ -60,7 +60,7 @@ fn c4_a_folder_mounted_over_configs_is_followed() {
     let daemon = Daemon::start(home.path());
     let shown = home.path().display();
     sh(&format!(
-        "cp -r {shown}/configs {shown}/other; mount --bind {shown}/other {shown}/configs"
+        "mkdir {shown}/other; cp -p {shown}/configs/*.json {shown}/other; mount --bind {shown}/other {shown}/configs"
     ));
     save_and_see(
         &daemon,
