@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use tokio::runtime::Runtime;
 
 use super::families;
 use super::rules::http_rules;
@@ -17,7 +18,7 @@ use crate::platform::config::{
 };
 use crate::platform::health::{self, Health, State};
 use crate::platform::http::{Descriptions, LiveRules, Role, Server, ServerParts, Table};
-use crate::platform::lifecycle::Tasks;
+use crate::platform::lifecycle::{self, Tasks};
 use crate::platform::telemetry::{HttpMetrics, Metrics};
 use crate::platform::wiring::{Capability, Wiring};
 use crate::seams::clock::Clock;
@@ -55,6 +56,19 @@ pub fn config_kinds() -> Vec<ConfigKind> {
     own.into_iter()
         .chain(ALL.iter().map(|one| one.config))
         .collect()
+}
+
+/// The one thread that serves, on which a file over the size limit is an error and not our death:
+/// taken care of before storage writes its first byte.
+pub(super) fn runtime() -> anyhow::Result<Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let within = runtime.enter();
+    lifecycle::survive_size_limits().context("cannot take signals")?;
+    drop(within);
+    Ok(runtime)
 }
 
 /// Takes the home folder and opens storage in it.

@@ -14,7 +14,6 @@ use super::assemble::{self, App};
 use super::home::must_be_ours;
 use super::settings::GivenKeys;
 use crate::platform::http::{Caller, Role};
-use crate::platform::lifecycle;
 use crate::seams::clock::{Clock, SystemClock};
 use crate::seams::files::{Files, RealFiles};
 
@@ -31,14 +30,7 @@ impl LocalApi {
         let files: Arc<dyn Files> = Arc::new(RealFiles);
         must_be_ours(&*files, home)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the runtime")?;
-        {
-            let _within = runtime.enter();
-            lifecycle::survive_size_limits().context("cannot take signals")?;
-        }
+        let runtime = assemble::runtime()?;
         let engine = assemble::open_storage(home, &files, &clock)?;
         let given = GivenKeys::default();
         let app = runtime

@@ -54,14 +54,7 @@ pub fn serve(options: &ServeOptions, to: &mut Channels<'_>) -> anyhow::Result<()
     process_log::begin(&clock, options.quiet)?;
     must_exist_or_begin(&*files, &options.home)?;
     let given = GivenKeys::read(&*files)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    {
-        let _within = runtime.enter();
-        lifecycle::survive_size_limits().context("cannot take signals")?;
-    }
+    let runtime = assemble::runtime()?;
     lifecycle::raise_handle_limit();
     let engine = assemble::open_storage(&options.home, &files, &clock)?;
     let outcome = runtime.block_on(async {

@@ -181,12 +181,12 @@ fn c06_a_second_opener_is_told_who_holds_the_home_even_without_the_pid_file() {
         FilesEngine::open(settings, Arc::new(RealFiles), Arc::new(SystemClock::new()))
     };
     let Err(OpenError::Held { pid, .. }) = open() else {
-        unreachable!("two owners");
+        panic!("two owners");
     };
     assert_eq!(pid, Some(std::process::id()));
     std::fs::remove_file(place.folder.path().join(".echopilot/pid")).unwrap();
     let Err(OpenError::Held { pid, .. }) = open() else {
-        unreachable!("two owners");
+        panic!("two owners");
     };
     assert_eq!(pid, Some(std::process::id()), "the system knows it too");
     engine.close();
