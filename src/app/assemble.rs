@@ -19,6 +19,7 @@ use crate::platform::config::{
 use crate::platform::health::{self, Health, State};
 use crate::platform::http::{Descriptions, LiveRules, Role, Server, ServerParts, Table};
 use crate::platform::lifecycle::{self, Tasks};
+use crate::platform::switches::Switches;
 use crate::platform::telemetry::{HttpMetrics, Metrics};
 use crate::platform::wiring::{Capability, Wiring};
 use crate::seams::clock::Clock;
@@ -124,6 +125,7 @@ pub fn assemble(
         fixed_keys: fixed,
         health: Arc::new(Health::default()),
         tasks: Tasks::new(),
+        switches: Switches::default(),
     };
     let mut capabilities = Vec::with_capacity(ALL.len());
     for descriptor in ALL {

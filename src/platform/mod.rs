@@ -6,5 +6,6 @@ pub mod health;
 pub mod http;
 pub mod lifecycle;
 pub mod limits;
+pub mod switches;
 pub mod telemetry;
 pub mod wiring;

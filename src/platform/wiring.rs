@@ -12,6 +12,7 @@ use super::config::{Config, ConfigKind, ConfigStore, DaemonRules, Live};
 use super::health::Health;
 use super::http::Routes;
 use super::lifecycle::Tasks;
+use super::switches::Switches;
 use crate::seams::clock::Clock;
 use crate::storage::engine::{Engine, StorageError};
 
@@ -65,6 +66,8 @@ pub struct Wiring {
     pub health: Arc<Health>,
     /// Everything that runs.
     pub tasks: Tasks,
+    /// What may act by itself; `flags` sets them, everyone else looks.
+    pub switches: Switches,
 }
 
 impl Wiring {

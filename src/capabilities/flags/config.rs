@@ -16,6 +16,7 @@ use crate::base::escape::escape_steering;
 use crate::base::json::{Node, Path, Tree, Value};
 use crate::base::problems::Problems;
 use crate::platform::config::Config;
+use crate::platform::switches::{self, Switched};
 use crate::storage::engine::Revision;
 
 /// The file.
@@ -58,6 +59,16 @@ impl FlagsRules {
     /// All flags, in the order of the file.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &FlagValue)> {
         self.flags.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// What these flags let act by itself.
+    pub(super) fn switched(&self) -> Switched {
+        Switched::from_flags(|flag| {
+            self.get(flag).map(|value| match value {
+                FlagValue::Bool(on) => switches::Value::Bool(*on),
+                _ => switches::Value::Other,
+            })
+        })
     }
 
     /// The revision that these rules came from, as an entity tag.

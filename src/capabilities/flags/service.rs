@@ -99,10 +99,13 @@ impl Flags {
         let live = wiring.config::<FlagsConfig>()?;
         wiring.journal(STREAM)?;
         let recorder = Recorder::open(Arc::clone(&wiring.engine))?;
-        let hook = Arc::clone(&recorder);
+        let (hook, switches) = (Arc::clone(&recorder), wiring.switches.clone());
         wiring
             .configs
-            .on_accept::<FlagsConfig>(Arc::new(move |accepted| hook.accept(accepted)))?;
+            .on_accept::<FlagsConfig>(Arc::new(move |accepted| {
+                switches.set(accepted.rules.switched());
+                hook.accept(accepted);
+            }))?;
         let (configs, engine) = (wiring.configs.clone(), Arc::clone(&wiring.engine));
         Ok(Arc::new(Self {
             live,
