@@ -3,6 +3,7 @@
 pub mod experiments;
 pub mod flags;
 pub mod keys;
+pub mod slo;
 
 use crate::platform::wiring::Descriptor;
 

@@ -1,0 +1,16 @@
+//! Intake: where samples of success and latency come from. Access logs that are followed while
+//! they are written and rotated, metrics that are scraped, samples that callers push, and the
+//! daemon's own requests. All of them end as rows of counts by minute and series.
+//!
+//! Reading a line allocates nothing and keeps nothing of it: no path, address or agent is stored.
+//! What is broken is counted and passed over; nothing in a log can end the daemon.
+
+pub mod decimal;
+pub mod format;
+pub mod instant;
+pub mod line;
+pub mod ndjson;
+pub mod select;
+
+#[cfg(test)]
+mod tests;
