@@ -6,6 +6,7 @@ pub mod health;
 pub mod http;
 pub mod lifecycle;
 pub mod limits;
+pub mod samples;
 pub mod switches;
 pub mod telemetry;
 pub mod wiring;
