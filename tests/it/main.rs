@@ -21,6 +21,7 @@ mod crash;
 mod daemon;
 mod faults;
 mod platform;
+mod seams;
 mod secrets;
 mod storage;
 mod systemd;

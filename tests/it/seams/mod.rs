@@ -1,0 +1,6 @@
+//! The doors outward, against real sockets of this machine.
+
+mod outbound_addresses;
+
+mod outbound_http;
+mod outbound_lab;
