@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod files;
+pub mod host;
 pub mod ids;
 pub mod outbound;
