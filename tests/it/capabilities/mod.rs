@@ -6,3 +6,4 @@ mod flags;
 mod gate;
 mod key_care;
 mod keys;
+mod slo;

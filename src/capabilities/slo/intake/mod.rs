@@ -5,12 +5,14 @@
 //! Reading a line allocates nothing and keeps nothing of it: no path, address or agent is stored.
 //! What is broken is counted and passed over; nothing in a log can end the daemon.
 
+pub mod access;
 pub mod decimal;
 pub mod format;
 pub mod instant;
 pub mod line;
 pub mod ndjson;
 pub mod select;
+pub mod tail;
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,3 @@
+//! SLOs, by what a caller sees of them.
+
+mod intake_tail;
