@@ -3,15 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
 use super::kind::{Config, schema_of, typed};
+use super::outbound::{self, RawOutbound};
 use crate::base::json::{Path, Tree};
 use crate::base::names;
 use crate::base::problems::Problems;
+use crate::seams::outbound::Allow;
 use crate::storage::engine::{Durability, StreamOptions};
 
 /// The daemon's own configuration.
@@ -32,6 +35,8 @@ struct RawDaemon {
     trusted_proxies: Vec<String>,
     /// What clients may ask for.
     limits: Limits,
+    /// What probes, scrapes and webhooks may call beyond the open internet.
+    outbound: RawOutbound,
     /// How journals are kept.
     journals: RawJournals,
     /// Bytes set aside for what must still be written on a full disk; 0 = none. Takes effect at the
@@ -95,6 +100,7 @@ impl Default for RawDaemon {
             allowed_hosts: words(&["localhost", "127.0.0.1", "[::1]"]),
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
+            outbound: RawOutbound::default(),
             journals: RawJournals::default(),
             reserve_bytes: DEFAULT_RESERVE_BYTES,
         }
@@ -151,6 +157,8 @@ pub struct DaemonRules {
     pub trusted_proxies: Vec<String>,
     /// What clients may ask for.
     pub limits: Limits,
+    /// What may be called beyond the open internet.
+    pub outbound: Arc<Allow>,
     /// Bytes after which a segment is sealed.
     pub segment_bytes: u64,
     /// Age after which a segment is sealed.
@@ -265,6 +273,7 @@ fn check(raw: RawDaemon, problems: &mut Problems) -> Option<DaemonRules> {
             "one address must not be able to take every connection",
         );
     }
+    let outbound = outbound::checked(&raw.outbound, problems);
     let durability = durabilities(&raw.journals.durability, problems);
     if problems.count() > before {
         return None;
@@ -274,6 +283,7 @@ fn check(raw: RawDaemon, problems: &mut Problems) -> Option<DaemonRules> {
         allowed_hosts: hosts,
         trusted_proxies: raw.trusted_proxies,
         limits: raw.limits,
+        outbound,
         segment_bytes: raw.journals.segment_bytes,
         segment_age: Duration::from_hours(u64::from(raw.journals.segment_age_hours)),
         reserve_bytes: raw.reserve_bytes,

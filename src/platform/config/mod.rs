@@ -7,6 +7,7 @@ mod check;
 mod daemon;
 mod kind;
 mod live;
+mod outbound;
 mod record;
 mod slot;
 mod status;

@@ -3,6 +3,7 @@
 //! many at once, one for each name; who waits may leave at any time.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,23 +21,37 @@ type Told = Result<Arc<[IpAddr]>, (io::ErrorKind, String)>;
 /// One look-up under way.
 type Asked = watch::Receiver<Option<Told>>;
 
+/// A look-up that blocks.
+type Resolve = dyn Fn(&str) -> Told + Send + Sync;
+
 /// The system's resolver, bounded.
-#[derive(Debug)]
 pub(super) struct Names {
+    resolve: Arc<Resolve>,
     room: Arc<Semaphore>,
     asked: Arc<Mutex<HashMap<String, Asked>>>,
 }
 
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Names {{ room: {} }}", self.room.available_permits())
+    }
+}
+
 impl Default for Names {
     fn default() -> Self {
-        Self {
-            room: Arc::new(Semaphore::new(MOST_AT_ONCE)),
-            asked: Arc::default(),
-        }
+        Self::by(resolve)
     }
 }
 
 impl Names {
+    fn by(resolve: impl Fn(&str) -> Told + Send + Sync + 'static) -> Self {
+        Self {
+            resolve: Arc::new(resolve),
+            room: Arc::new(Semaphore::new(MOST_AT_ONCE)),
+            asked: Arc::default(),
+        }
+    }
+
     /// All addresses of `name`, in the system's order.
     pub(super) async fn look_up(&self, name: &str) -> io::Result<Arc<[IpAddr]>> {
         let known = held(&self.asked).get(name).cloned();
@@ -65,6 +80,7 @@ impl Names {
             all.insert(name.to_owned(), asked.clone());
         }
         let (all, own) = (Arc::clone(&self.asked), name.to_owned());
+        let resolve = Arc::clone(&self.resolve);
         // Not of the runtime's pool: a runtime waits at its end for each of its threads, and a
         // look-up that hangs must not keep the process from ending.
         let thread = std::thread::Builder::new()
@@ -96,4 +112,66 @@ fn resolve(name: &str) -> Told {
         return Err((io::ErrorKind::NotFound, "the name has no address".into()));
     }
     Ok(addresses.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Condvar, Mutex as Gate};
+
+    use futures_util::FutureExt as _;
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    /// Whether those who hang are let go, and how they hear of it.
+    type Held = Arc<(Gate<bool>, Condvar)>;
+
+    /// A resolver that knows every name but hangs at those that begin with `silent` until it is
+    /// let go; and how often it was asked.
+    fn world() -> (Names, Held, Arc<AtomicUsize>) {
+        let gate = Arc::new((Gate::new(false), Condvar::new()));
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (held, counted) = (Arc::clone(&gate), Arc::clone(&asked));
+        let names = Names::by(move |name| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            if name.starts_with("silent") {
+                let open = held.0.lock().unwrap();
+                drop(held.1.wait_while(open, |open| !*open).unwrap());
+            }
+            Ok(Arc::new([IpAddr::from([192, 0, 2, 1])]))
+        });
+        (names, gate, asked)
+    }
+
+    #[tokio::test]
+    async fn a_name_that_hangs_delays_no_other_and_takes_one_thread() {
+        let (names, gate, asked) = world();
+        let hung = (0..50).map(|_| names.look_up("silent.example"));
+        let mut hung = Box::pin(join_all(hung));
+        assert!(hung.as_mut().now_or_never().is_none());
+        names.look_up("quick.example").await.expect("an address");
+        // Whoever leaves takes nothing from those who come later.
+        drop(hung);
+        let late = names.look_up("silent.example");
+        *gate.0.lock().unwrap() = true;
+        gate.1.notify_all();
+        assert_eq!(late.await.expect("an address").len(), 1);
+        let asked = asked.load(Ordering::SeqCst);
+        assert_eq!(asked, 2, "one for all who waited, one for the other");
+    }
+
+    #[tokio::test]
+    async fn look_ups_are_bounded_and_go_on_once_there_is_room() {
+        let (names, gate, asked) = world();
+        let all: Vec<String> = (0..200).map(|n| format!("silent-{n}.example")).collect();
+        let mut hung = Box::pin(join_all(all.iter().map(|name| names.look_up(name))));
+        assert!(hung.as_mut().now_or_never().is_none());
+        assert_eq!(names.room.available_permits(), 0);
+        *gate.0.lock().unwrap() = true;
+        gate.1.notify_all();
+        assert!(hung.await.iter().all(Result::is_ok));
+        assert_eq!(asked.load(Ordering::SeqCst), 200);
+        assert!(held(&names.asked).is_empty());
+    }
 }

@@ -37,6 +37,7 @@ fn every_wrong_setting_is_told_at_once() {
   "allowed_hosts": ["ok.example", "http://x"],
   "trusted_proxies": ["10.0.0.0/33"],
   "limits": { "max_connections": 10, "max_connections_per_ip": 11 },
+  "outbound": { "allow": ["127.0.0.1:8080", "0.0.0.0/0", "http://x"] },
   "journals": { "durability": { "A": "os", "b": "interval:2h", "c": "sometimes", "d": "os" } }
 }"#,
     )
@@ -46,9 +47,11 @@ fn every_wrong_setting_is_told_at_once() {
         "line 3, column 35: `allowed_hosts[1]`",
         "line 4, column 23: `trusted_proxies[0]`",
         "line 5, column 38: `limits.max_connections_per_ip` is 11, must be at most",
-        "line 6, column 33: `journals.durability.A`",
-        "line 6, column 44: `journals.durability.b`",
-        "line 6, column 64: `journals.durability.c`",
+        "line 6, column 45: `outbound.allow[1]`",
+        "line 6, column 58: `outbound.allow[2]`",
+        "line 7, column 33: `journals.durability.A`",
+        "line 7, column 44: `journals.durability.b`",
+        "line 7, column 64: `journals.durability.c`",
     ];
     for place in places {
         assert!(told.contains(place), "{told}\nlacks {place}");
