@@ -1,5 +1,6 @@
 //! Floor 4: what echopilot does, one folder per capability. [`ALL`] is the only list of them.
 
+pub mod anomalies;
 pub mod experiments;
 pub mod flags;
 pub mod keys;

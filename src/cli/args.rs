@@ -125,6 +125,9 @@ pub(super) enum Verb {
     /// Read journals; works while the daemon is down
     #[command(subcommand)]
     Log(LogVerb),
+    /// See what the anomaly detector says of recorded series
+    #[command(subcommand)]
+    Anomaly(AnomalyVerb),
     /// List every route of the HTTP API, each with an example
     Api(ApiArgs),
     /// Print the JSON Schemas of the configuration files, or write them
@@ -347,4 +350,27 @@ mod tests {
     fn the_tree_is_sound() {
         super::Args::command().debug_assert();
     }
+}
+
+/// `anomaly`.
+#[derive(Debug, Subcommand)]
+pub(super) enum AnomalyVerb {
+    /// Run a series through a new detector and write its verdict on each row as NDJSON; needs no
+    /// daemon and no home
+    Replay(AnomalyReplayArgs),
+}
+
+/// `anomaly replay`.
+#[derive(Debug, Group)]
+pub(super) struct AnomalyReplayArgs {
+    /// A series, `TIME,VALUE` or a value a line, with or without a heading; `-` reads standard
+    /// input
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Samples that are kept, instead of 500
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(30..=100_000))]
+    pub(super) window: Option<u32>,
+    /// Samples after an anomaly in which the next must be worse, instead of 150
+    #[arg(long, value_name = "N")]
+    pub(super) damper: Option<u32>,
 }

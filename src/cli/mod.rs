@@ -1,9 +1,10 @@
-//! The command line, on top of all floors. Each verb has a file; all of them but `serve`, `check`,
-//! `verify`, `backup`, `restore`, `log` and `schema` are API calls.
+//! The command line, on top of all floors. Each verb has a file; all of them but `anomaly`,
+//! `serve`, `check`, `verify`, `backup`, `restore`, `log` and `schema` are API calls.
 //!
 //! Manners: data on standard output, talk on standard error, `--json` for machines, colours only
 //! for people, exit codes as `--help` lists them, no complaint when a reader leaves early.
 
+mod anomaly;
 mod api;
 mod args;
 mod backup;
@@ -94,6 +95,7 @@ fn run(global: &Global, verb: &Verb, output: &mut Output) -> Outcome {
         Verb::Exp(verb) => exp::run(verb, &api()?, output),
         Verb::Key(verb) => key::run(verb, &api()?, output),
         Verb::Log(verb) => log::run(verb, home, files, &SystemClock::new(), output),
+        Verb::Anomaly(verb) => anomaly::run(verb, files, output),
         Verb::Api(filter) => routes::run(filter, &api()?, output),
         Verb::Schema(schema) => schema::run(schema, home, &kinds, files, output),
     }

@@ -1,5 +1,6 @@
 //! Capabilities, by what a caller sees of them.
 
+mod anomalies;
 mod described;
 mod experiments;
 mod flags;
