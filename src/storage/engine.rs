@@ -390,6 +390,12 @@ pub trait Engine: Send + Sync + Debug + 'static {
     /// Replaces a derived file whole.
     fn save_derived(&self, name: &str, body: &[u8]) -> Result<(), DocumentError>;
 
+    /// Replaces a report whole: derived like the others, but for people to read, so that files
+    /// keep it beside the journals, as `logs/NAME`. Where nobody can look it is any derived file.
+    fn save_report(&self, name: &str, body: &[u8]) -> Result<(), DocumentError> {
+        self.save_derived(name, body)
+    }
+
     /// Takes or renews a lease. `None` when somebody else holds it.
     fn lease(&self, name: &str, holder: &str, ttl: Duration) -> Option<Lease>;
 

@@ -234,6 +234,22 @@ impl Documents {
         self.put(&self.derived, &path, name, body, Access::PRIVATE)
     }
 
+    /// Reports stand in `logs/`, one folder above what nobody needs to read; what a crash leaves
+    /// behind of them is swept from there.
+    pub(super) fn save_report(&self, name: &str, body: &[u8]) -> Result<(), DocumentError> {
+        let path = named(self.reports(), name)?;
+        if !has_ending(name, "json") {
+            // The journals are its neighbours.
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "a report ends in `.json`");
+            return Err(failed(name)(source));
+        }
+        self.put(self.reports(), &path, name, body, Access::SHARED)
+    }
+
+    fn reports(&self) -> &Path {
+        self.derived.parent().unwrap_or(&self.derived)
+    }
+
     /// Puts a whole file in place of whatever is there.
     fn put(
         &self,
@@ -258,7 +274,7 @@ impl Documents {
 
     /// Removes what replacements that a crash cut short have left.
     pub(super) fn sweep(&self) {
-        for folder in [&self.configs, &self.derived] {
+        for folder in [&self.configs, self.reports(), &self.derived] {
             for name in self.files.list(folder).unwrap_or_default() {
                 if name.starts_with('.') && has_ending(&name, "tmp") {
                     // One that stays is tried again at the next start.

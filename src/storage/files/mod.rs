@@ -357,6 +357,10 @@ impl Engine for FilesEngine {
         self.documents.save_derived(name, body)
     }
 
+    fn save_report(&self, name: &str, body: &[u8]) -> Result<(), DocumentError> {
+        self.documents.save_report(name, body)
+    }
+
     fn lease(&self, name: &str, holder: &str, ttl: Duration) -> Option<Lease> {
         self.leases.take(name, holder, ttl)
     }

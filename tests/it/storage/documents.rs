@@ -53,6 +53,27 @@ fn c01_a_save_keeps_mode_and_old_text_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_report_stands_beside_the_journals_and_never_in_the_place_of_one() {
+    let place = Place::new();
+    let engine = place.engine();
+    let logs = place.folder.path().join("logs");
+    engine.save_report("slo_report.json", b"{\"n\":1}").unwrap();
+    engine.save_report("slo_report.json", b"{\"n\":2}").unwrap();
+    assert_eq!(read(&logs.join("slo_report.json")), b"{\"n\":2}");
+    for name in ["alerts.ndjson", "../a.json", ".a.json"] {
+        engine.save_report(name, b"{}").unwrap_err();
+    }
+    assert_eq!(engine.streams(), Vec::<String>::new());
+    // What a crash leaves behind is swept at the next start.
+    let torn = logs.join(".slo_report.json.1-1.tmp");
+    std::fs::write(&torn, "{").unwrap();
+    engine.close();
+    drop(engine);
+    drop(place.engine());
+    assert!(!torn.exists());
+}
+
+#[test]
 fn c01_whatever_fails_the_document_is_the_old_or_the_new_one() {
     for op in [
         Op::WriteNew,
