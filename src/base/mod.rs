@@ -1,5 +1,6 @@
 //! Floor 0: values only. No I/O, no async, no clock.
 
+pub mod calendar;
 pub mod digits;
 pub mod escape;
 pub mod hex;

@@ -7,7 +7,7 @@ use super::args::{KeyNewArgs, KeyVerb};
 use super::failure::{DONE, Failure, Outcome};
 use super::output::{Output, Style, plain};
 use super::query::segment;
-use super::span;
+use crate::base::calendar::Span;
 
 /// Does `verb`.
 pub(super) fn run(verb: &KeyVerb, api: &Api, output: &mut Output) -> Outcome {
@@ -22,9 +22,12 @@ pub(super) fn run(verb: &KeyVerb, api: &Api, output: &mut Output) -> Outcome {
 /// Seconds of a span as the API takes them.
 fn seconds(option: &str, text: Option<&str>) -> Result<Option<u64>, Failure> {
     let Some(text) = text else { return Ok(None) };
-    let span = span::parse(text).ok_or_else(|| {
-        Failure::new(format!("`{option}` is `{text}`, which is not a span"))
-            .hint("write a number and its unit: 90s, 15m, 24h, 90d")
+    let span = Span::parse(text).map_err(|error| {
+        Failure::new(format!(
+            "`{option}` is {}, must be {}",
+            error.found, error.allowed
+        ))
+        .hint(error.hint)
     })?;
     Ok(Some(span.as_secs()))
 }

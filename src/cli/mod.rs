@@ -22,7 +22,6 @@ mod restore;
 mod routes;
 mod schema;
 mod serve;
-mod span;
 mod status;
 mod verify;
 

@@ -9,8 +9,7 @@ use super::args::RestoreArgs;
 use super::backup::failure;
 use super::failure::{DONE, Failure, Outcome};
 use super::output::{Output, word};
-use super::span;
-use crate::base::time;
+use crate::base::{calendar, time};
 use crate::platform::config;
 use crate::seams::clock::Clock;
 use crate::seams::files::Files;
@@ -89,7 +88,7 @@ fn find(named: &Path, home: &Path, files: &dyn Files) -> Result<PathBuf, Failure
 }
 
 fn until(text: &str, now: DateTime<Utc>) -> Result<Until, Failure> {
-    if let Some(at) = span::instant(text, now) {
+    if let Some(at) = calendar::instant(text, now) {
         return Ok(Until::Time(at));
     }
     let line = text.rsplit_once(':').and_then(|(stream, seq)| {

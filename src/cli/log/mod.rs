@@ -16,8 +16,7 @@ use serde_json::json;
 use super::args::{LogVerb, TailArgs};
 use super::failure::{DONE, Failure, Outcome};
 use super::output::Output;
-use super::span;
-use crate::base::names;
+use crate::base::{calendar, names};
 use crate::seams::clock::Clock;
 use crate::seams::files::Files;
 use filter::Filter;
@@ -67,7 +66,7 @@ fn tail(
     output: &mut Output,
 ) -> Outcome {
     let since = match &args.since {
-        Some(text) => Some(span::instant(text, clock.now()).ok_or_else(|| {
+        Some(text) => Some(calendar::instant(text, clock.now()).ok_or_else(|| {
             Failure::new(format!(
                 "`--since` is `{text}`, which is no span and no instant"
             ))
