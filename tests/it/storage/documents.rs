@@ -63,7 +63,7 @@ fn a_report_stands_beside_the_journals_and_never_in_the_place_of_one() {
     for name in ["alerts.ndjson", "../a.json", ".a.json"] {
         engine.save_report(name, b"{}").unwrap_err();
     }
-    assert_eq!(engine.streams(), Vec::<String>::new());
+    assert_eq!(engine.streams(), ["storage"], "a report is no journal");
     // What a crash leaves behind is swept at the next start.
     let torn = logs.join(".slo_report.json.1-1.tmp");
     std::fs::write(&torn, "{").unwrap();
