@@ -153,6 +153,11 @@ impl Histogram {
         bound_of(end_bucket(threshold_us)).saturating_sub(1)
     }
 
+    /// Bytes on the heap, for the estimate of memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.buckets.capacity() * size_of::<(u16, u64)>()
+    }
+
     /// The buckets in use with their counts, in order.
     pub fn buckets(&self) -> impl ExactSizeIterator<Item = (u16, u64)> + '_ {
         self.buckets.iter().copied()

@@ -122,6 +122,22 @@ impl Rows {
         self.list.iter()
     }
 
+    /// The rows themselves.
+    pub fn into_list(self) -> Vec<Row> {
+        self.list
+    }
+
+    /// Gives up the oldest minutes until at most `most` rows are left, and says how many samples
+    /// they held.
+    pub(super) fn keep_newest(&mut self, most: usize) -> u64 {
+        let mut minutes: Vec<u32> = self.list.iter().map(|row| row.minute).collect();
+        minutes.sort_unstable_by_key(|minute| std::cmp::Reverse(*minute));
+        let Some(first_gone) = minutes.get(most).copied() else {
+            return 0;
+        };
+        self.refuse(|row| row.minute <= first_gone)
+    }
+
     /// Takes out the rows that `unwanted` names, and says how many samples they held.
     pub fn refuse(&mut self, unwanted: impl Fn(&Row) -> bool) -> u64 {
         if !self.list.iter().any(&unwanted) {

@@ -1,31 +1,38 @@
-//! The store as its users see it.
+//! The store as those see it who hand rows over, and as it is opened and closed.
 
-use std::ops::Range;
+use std::cell::Cell;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
-use super::histogram::Histogram;
-use super::rows::{Counts, Rows, minute_of, minute_start};
-use super::state::State;
+use super::line::{self, STREAM, TIERS};
+use super::pending::Pending;
+use super::rows::{Rows, minute_of};
+use super::series::Wish;
+use super::state::{Event, State};
+use super::tiers::{self, LastClosed};
 use crate::seams::clock::Clock;
-use crate::storage::engine::{Engine, StorageError, StreamOptions};
+use crate::storage::engine::{Durability, Engine, OnCommit, Position, StorageError, StreamOptions};
+use crate::storage::journal::Journal;
+use crate::storage::view::{Checkpoint, Kept};
 
 /// Minutes that a sample may be ahead of our clock: clocks of one machine and its neighbours agree
 /// far better, and a row of next year would push real ones out (our own choice).
 const MINUTES_AHEAD: u32 = 5;
 
-/// How often the store looks whether something is due.
-const TICK: Duration = Duration::from_secs(1);
+/// Series at most; rows of further ones are refused. A light one takes some 10 kB (our own choice).
+const MOST_SERIES: usize = 2_000;
+
+/// What nobody waits for is on the medium within this time: a power cut takes no more than a kill.
+const ON_THE_MEDIUM: Durability = Durability::Interval(Duration::from_secs(1));
 
 /// What became of a commit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Committed {
-    /// Samples that were not taken, because they lie too far in the future.
+    /// Samples that were not taken: too far in the future, or of one series too many.
     pub refused: u64,
     /// Whether the id was known: nothing has been counted again.
     pub repeated: bool,
@@ -34,71 +41,75 @@ pub struct Committed {
 /// The outcome of a commit, to be awaited. Dropping it does not take the commit back.
 pub type Committing = Pin<Box<dyn Future<Output = Result<Committed, StorageError>> + Send>>;
 
-/// One minute of a series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Minute {
-    /// When it begins.
-    pub at: DateTime<Utc>,
-    /// What was counted in it.
-    pub counts: Counts,
-}
-
-/// What is known of a series.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeriesInfo {
-    /// Its name.
-    pub name: Box<str>,
-    /// Who handed its first row over, such as `push` or `tail:nginx`.
-    pub source: Box<str>,
-    /// Its first minute ever.
-    pub first: DateTime<Utc>,
-    /// Its last minute so far.
-    pub last: DateTime<Utc>,
-}
-
 /// The one store for samples. Cloning it gives another handle of the same.
 #[derive(Debug, Clone)]
 pub struct Samples {
-    clock: Arc<dyn Clock>,
-    state: Arc<Mutex<State>>,
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) kept: Kept<State>,
+    pub(super) tiers: Kept<LastClosed>,
+    /// Always locked before the view, never the other way round.
+    pending: Mutex<Pending>,
 }
 
 impl Samples {
     /// Opens the journals of samples, each with `options` of its name, and works out what they
     /// mean.
     pub fn open(
-        _engine: &Arc<dyn Engine>,
+        engine: &Arc<dyn Engine>,
         clock: &Arc<dyn Clock>,
-        _options: impl Fn(&str) -> StreamOptions,
+        options: impl Fn(&str) -> StreamOptions,
     ) -> Result<Self, StorageError> {
+        for stream in [STREAM, TIERS] {
+            engine.open(stream, options(stream))?;
+        }
+        let journal = Journal::new(Arc::clone(engine), TIERS);
+        let (tiers, _) = Kept::open(journal, Arc::clone(clock), LastClosed::default)?;
+        let mut kept = open_view(engine, clock)?;
+        if !agree(&kept, &tiers) {
+            // The checkpoint is older than the last closing and does not know how far that went.
+            kept.close();
+            let name = Checkpoint::<State>::file_name(STREAM);
+            let void = engine.save_derived(&name, b"void\n");
+            tracing::warn!("hours of `{STREAM}` are counted anew: {void:?}");
+            kept = open_view(engine, clock)?;
+        }
         Ok(Self {
-            clock: Arc::clone(clock),
-            state: Arc::default(),
+            inner: Arc::new(Inner {
+                clock: Arc::clone(clock),
+                kept,
+                tiers,
+                pending: Mutex::default(),
+            }),
         })
     }
 
-    /// The store's own work: writes what is due, closes hours and days. To be run as a task.
-    pub async fn run(self, stop: CancellationToken) {
-        while stop
-            .run_until_cancelled(self.clock.sleep(TICK))
-            .await
-            .is_some()
-        {
-            self.flush();
-        }
-    }
-
-    /// Counts rows that may be lost when the machine dies within seconds. They are visible at once
-    /// and in the journal with the next flush of `source`. Gives the samples that were refused
+    /// Counts rows that may be lost when the process is killed before the next flush of `source`,
+    /// see [`Samples::flush_every`]. They are visible at once. Gives the samples that were refused
     /// because they lie more than five minutes ahead of our clock.
     pub fn add(&self, source: &str, mut rows: Rows) -> u64 {
         let refused = self.refuse(&mut rows);
-        self.state().apply(source, &rows);
+        let uptime = self.inner.clock.uptime();
+        let mut pending = self.inner.pending();
+        pending.refused = pending.refused.saturating_add(refused);
+        pending.add(source, rows, uptime);
         refused
+    }
+
+    /// Rows that `source` adds are written when they are this old; one second where nothing is
+    /// said. A source with few samples a minute should write each minute once.
+    pub fn flush_every(&self, source: &str, age: Duration) {
+        self.inner.pending().set_age(source, age);
     }
 
     /// Counts rows together with how far `source` has read, and with the id of the push: all of it
     /// or nothing, visible once it is in the journal. An id that is known counts nothing again.
+    /// With an id, the outcome means that the rows are as durable as the journal is; without, they
+    /// outlive a kill, and a power cut takes back the position with them.
     pub fn commit(
         &self,
         source: &str,
@@ -107,137 +118,207 @@ impl Samples {
         id: Option<&str>,
     ) -> Committing {
         let refused = self.refuse(&mut rows);
-        let mut state = self.state();
-        let repeated = id.is_some_and(|id| state.seen(id));
-        if !repeated {
-            state.apply(source, &rows);
-            if let Some(id) = id {
-                state.remember(id);
-            }
-            if let Some(position) = position {
-                state.positions.insert(source.into(), position);
+        let inner = &self.inner;
+        if let Some(id) = id {
+            let mut pending = inner.pending();
+            let known = inner.kept.lock().has_seen(id);
+            if known || !pending.begin_id(id) {
+                drop(pending);
+                let before = inner.kept.journal().barrier(None);
+                let committed = Committed {
+                    refused: 0,
+                    repeated: true,
+                };
+                return Box::pin(async move { before.await.map(|_| committed) });
             }
         }
-        let committed = Committed { refused, repeated };
-        Box::pin(std::future::ready(Ok(committed)))
-    }
-
-    /// How far `source` had read at its last commit.
-    pub fn position(&self, source: &str) -> Option<Value> {
-        self.state().positions.get(source).cloned()
-    }
-
-    /// Whether a push with this id has been counted; the last 16,384 ids are remembered.
-    pub fn seen(&self, id: &str) -> bool {
-        self.state().seen(id)
+        inner.pending().refused += refused;
+        let at = inner.clock.now();
+        let lines = line::counted(at, source, rows.iter(), position.as_ref(), id);
+        let event = Event {
+            seq: 0,
+            source: source.into(),
+            position,
+            id: id.map(Into::into),
+            rows: rows.into_list(),
+        };
+        let (count, bytes) = (lines.len(), lines.bytes());
+        let owner = Arc::clone(inner);
+        let on_commit: OnCommit = Box::new(move |outcome| {
+            let mut pending = owner.pending();
+            if let Some(id) = &event.id {
+                pending.end_id(id);
+            }
+            owner.apply(outcome, event, (count, bytes));
+            drop(pending);
+        });
+        let durability = if id.is_some() {
+            None
+        } else {
+            Some(ON_THE_MEDIUM)
+        };
+        let appended = inner
+            .kept
+            .journal()
+            .append(lines, durability, Some(on_commit));
+        let committed = Committed {
+            refused,
+            repeated: false,
+        };
+        Box::pin(async move { appended.await.map(|_| committed) })
     }
 
     /// Keeps minutes of `series` for 72 hours rather than two, and for each threshold in
-    /// microseconds how many samples took longer, for as long as counts are kept. Known ones stay.
-    pub fn keep_fine(&self, _series: &str, _thresholds_us: &[u64]) {}
-
-    /// Samples in the minutes that begin in the span. Where minutes are not kept any more, in the
-    /// hours or days that lie in it by their middle.
-    pub fn counts(&self, series: &str, from: DateTime<Utc>, until: DateTime<Utc>) -> Counts {
-        let mut sum = Counts::default();
-        if let Some(series) = self.state().series.get(series) {
-            let minutes = series.minutes.range(span(from, until));
-            minutes.for_each(|(_, (counts, _))| sum.add(*counts));
-        }
-        sum
-    }
-
-    /// Samples of known duration in the span, the bad ones being those that took longer than
-    /// `threshold_us`. Exact to the minute only for thresholds named to [`Samples::keep_fine`].
-    pub fn slower(
-        &self,
-        series: &str,
-        threshold_us: u64,
-        from: DateTime<Utc>,
-        until: DateTime<Utc>,
-    ) -> Counts {
-        let durations = self.durations(series, from, until);
-        let total = durations.count();
-        Counts {
-            total,
-            bad: total - durations.below(threshold_us),
-        }
-    }
-
-    /// Durations in the span, like [`Samples::counts`].
-    pub fn durations(&self, series: &str, from: DateTime<Utc>, until: DateTime<Utc>) -> Histogram {
-        let mut sum = Histogram::default();
-        if let Some(series) = self.state().series.get(series) {
-            let minutes = series.minutes.range(span(from, until));
-            minutes.for_each(|(_, (_, durations))| sum.merge(durations));
-        }
-        sum
-    }
-
-    /// Every series, by name.
-    pub fn series(&self) -> Vec<SeriesInfo> {
-        let state = self.state();
-        let mut all = Vec::with_capacity(state.series.len());
-        for (name, one) in &state.series {
-            let (first, last) = (one.minutes.first_key_value(), one.minutes.last_key_value());
-            if let (Some((first, _)), Some((last, _))) = (first, last) {
-                all.push(SeriesInfo {
-                    name: name.clone(),
-                    source: one.source.clone(),
-                    first: minute_start(*first),
-                    last: minute_start(*last),
-                });
-            }
-        }
-        all
-    }
-
-    /// The first minute ever of a series.
-    pub fn first_minute(&self, series: &str) -> Option<DateTime<Utc>> {
-        let state = self.state();
-        let first = state.series.get(series)?.minutes.first_key_value()?;
-        Some(minute_start(*first.0))
-    }
-
-    /// The minutes of a series that begin in the span and hold something, in order, as far as
-    /// minutes are kept.
-    pub fn minutes(&self, series: &str, from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Minute> {
-        let state = self.state();
-        let Some(series) = state.series.get(series) else {
-            return Vec::new();
-        };
-        let minutes = series.minutes.range(span(from, until));
-        let minute = |(minute, (counts, _)): (&u32, &(Counts, Histogram))| Minute {
-            at: minute_start(*minute),
-            counts: *counts,
-        };
-        minutes.map(minute).collect()
+    /// microseconds how many samples took longer, for as long as counts are kept. What has been
+    /// kept once stays. For a series that has been counted already, the store reads its past again;
+    /// that is there some seconds later.
+    pub fn keep_fine(&self, series: &str, thresholds_us: &[u64]) {
+        let wish = Wish::of(thresholds_us);
+        self.inner.kept.lock().wish(series, wish);
     }
 
     /// Hands everything that has been added to the journal now.
-    pub fn flush(&self) {}
+    pub fn flush(&self) {
+        self.inner.flush(true);
+    }
+
+    /// The same, and ends when all of it is there or storage has refused it.
+    pub async fn flushed(&self) -> Result<(), StorageError> {
+        self.inner.flush(true);
+        self.inner.kept.journal().barrier(None).await.map(|_| ())
+    }
 
     /// Writes what is left and saves what makes the next start quick.
     pub fn close(&self) {
-        self.flush();
+        self.inner.flush(true);
+        let (done, ended) = mpsc::channel();
+        let on_commit: OnCommit = Box::new(move |_| {
+            // An error means that nobody waits any more.
+            let _ended = done.send(());
+        });
+        let journal = self.inner.kept.journal();
+        drop(journal.append(crate::storage::lines::Lines::new(), None, Some(on_commit)));
+        // The engine calls back in every case; an error means that it is gone.
+        let _told = ended.recv();
+        self.inner.kept.close();
+        self.inner.tiers.close();
     }
 
+    /// Takes out what may not be counted.
     fn refuse(&self, rows: &mut Rows) -> u64 {
-        let newest = minute_of(self.clock.now()).saturating_add(MINUTES_AHEAD);
-        rows.refuse(|row| row.minute > newest)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let newest = newest_minute(self.inner.clock.now());
+        let mut refused = rows.refuse(|row| row.minute > newest);
+        let state = self.inner.kept.lock();
+        if state.series().len() >= MOST_SERIES {
+            let over = rows.refuse(|row| state.find(&row.series).is_none());
+            refused = refused.saturating_add(over);
+        }
+        refused
     }
 }
 
-/// The minutes that begin in the span.
-fn span(from: DateTime<Utc>, until: DateTime<Utc>) -> Range<u32> {
-    let first_from = |at: DateTime<Utc>| {
-        let minute = minute_of(at);
-        minute.saturating_add(u32::from(minute_start(minute) < at))
+fn newest_minute(now: DateTime<Utc>) -> u32 {
+    minute_of(now).saturating_add(MINUTES_AHEAD)
+}
+
+fn open_view(
+    engine: &Arc<dyn Engine>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Kept<State>, StorageError> {
+    let journal = Journal::new(Arc::clone(engine), STREAM);
+    let failed = Cell::new(None);
+    let fresh = || {
+        tiers::seed(&**engine, |_| Some(Wish::default())).unwrap_or_else(|error| {
+            failed.set(Some(error));
+            State::default()
+        })
     };
-    let (from, until) = (first_from(from), first_from(until));
-    from..until.max(from)
+    let (kept, _) = Kept::open(journal, Arc::clone(clock), fresh)?;
+    match failed.take() {
+        Some(error) => {
+            kept.close();
+            Err(error)
+        }
+        None => Ok(kept),
+    }
+}
+
+/// Whether the view knows of the last closing, or can be told of it.
+fn agree(kept: &Kept<State>, tiers: &Kept<LastClosed>) -> bool {
+    let last = tiers.lock().closed;
+    let mut state = kept.lock();
+    if state
+        .closing
+        .as_ref()
+        .is_some_and(|(closed, _)| *closed == last)
+    {
+        state.end_closing();
+    } else {
+        state.abort_closing();
+    }
+    last.through <= state.closed.through && last.until <= state.closed.until
+}
+
+impl Inner {
+    pub(super) fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the rows of those sources that are due, or of all.
+    pub(super) fn flush(self: &Arc<Self>, all: bool) {
+        let due = self.pending().due(self.clock.uptime(), all);
+        for source in due {
+            self.write(&source);
+        }
+    }
+
+    fn write(self: &Arc<Self>, source: &str) {
+        let at = self.clock.now();
+        let (ticket, lines) = {
+            let mut pending = self.pending();
+            let Some((ticket, rows)) = pending.begin(source) else {
+                return;
+            };
+            (ticket, line::counted(at, source, rows.iter(), None, None))
+        };
+        let (count, bytes) = (lines.len(), lines.bytes());
+        let owner = Arc::clone(self);
+        let on_commit: OnCommit = Box::new(move |outcome| {
+            let mut pending = owner.pending();
+            let Some((source, rows)) = pending.end(ticket) else {
+                return;
+            };
+            if outcome.is_err() {
+                pending.add(&source, rows, owner.clock.uptime());
+                return;
+            }
+            let event = Event {
+                source,
+                rows: rows.into_list(),
+                ..Event::default()
+            };
+            // Under both locks: nobody sees the rows twice, and nobody misses them.
+            owner.apply(outcome, event, (count, bytes));
+            drop(pending);
+        });
+        // The outcome reaches us through the callback; nobody waits for this future.
+        drop(
+            self.kept
+                .journal()
+                .append(lines, Some(ON_THE_MEDIUM), Some(on_commit)),
+        );
+    }
+
+    fn apply(
+        &self,
+        outcome: &Result<Position, StorageError>,
+        mut event: Event,
+        (lines, bytes): (usize, usize),
+    ) {
+        if let Ok(position) = outcome {
+            event.seq = position.last;
+            self.kept.lock().take(event);
+            self.kept.grew(lines as u64, bytes as u64);
+        }
+    }
 }

@@ -14,3 +14,4 @@ mod http_odd;
 mod http_odd_bodies;
 mod http_odd_table;
 mod http_slow;
+mod samples;

@@ -11,5 +11,5 @@ mod logs;
 mod meddling;
 mod mended;
 mod rotation;
-mod support;
+pub mod support;
 mod views;
