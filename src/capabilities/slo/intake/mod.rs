@@ -6,11 +6,14 @@
 //! What is broken is counted and passed over; nothing in a log can end the daemon.
 
 pub mod access;
+pub mod config;
 pub mod decimal;
 pub mod format;
 pub mod instant;
 pub mod line;
 pub mod ndjson;
+pub mod rules;
+pub mod scrape;
 pub mod select;
 pub mod tail;
 

@@ -375,3 +375,57 @@ fn exclusions_series_and_bad_statuses_decide() {
         assert_eq!(Statuses::of([bad]), Err(bad));
     }
 }
+
+/// What is wrong with `sources`, one line each, and how many are good.
+fn checked(sources: Value) -> (Vec<String>, usize) {
+    use crate::base::json::Path;
+    use crate::base::problems::Problems;
+    let raw = serde_json::from_value(sources).unwrap();
+    let mut problems = Problems::new("slo.json");
+    let good = super::rules::check(&raw, &Path::root().key("sources"), &mut problems);
+    let told = problems
+        .iter()
+        .map(|p| format!("{}: {} ({})", p.path, p.found, p.allowed));
+    (told.collect(), good.len())
+}
+
+#[test]
+fn sources_are_read_and_everything_wrong_is_told() {
+    let (told, good) = checked(json!({
+        "nginx": { "access_log": { "path": "/var/log/nginx/access.log" } },
+        "caddy": { "access_log": { "path": "/a", "format": "caddy", "series": { "web": {} } } },
+        "app": { "scrape": { "url": "http://127.0.0.1:9100/metrics", "series": {
+            "pay": { "total": "http_requests_total{path=~\"/pay.*\"}", "duration": "took" } } } },
+        "jobs": { "pushed": { "series": ["billing"] } },
+        "echopilot": { "own": {} },
+    }));
+    assert_eq!((told, good), (vec![], 5));
+    let (told, good) = checked(json!({
+        "Bad": { "own": {}, "pushed": { "series": ["x"] } },
+        "log": { "access_log": { "path": "access.log", "log_format": "$status",
+            "fields": { "time": "t", "status": "s" }, "bad_statuses": ["5x"] } },
+        "one": { "pushed": { "series": ["same", "No Name"] } },
+        "two": { "own": { "series": "same" } },
+        "page": { "scrape": { "url": "nowhere", "series": { "p": { "bad": "a{" } } } },
+    }));
+    assert_eq!(good, 2);
+    for part in [
+        "sources.Bad: the name `Bad`",
+        "sources.Bad: none or several",
+        "sources.log.access_log.path: \"access.log\"",
+        "sources.log.access_log.log_format: a format that cannot be read",
+        "sources.log.access_log.fields: `fields`",
+        "sources.log.access_log.bad_statuses: \"5x\"",
+        "sources.one: the series `No Name`",
+        "sources.two: the series `same` again, after source `one`",
+        "sources.page.scrape.url",
+        "sources.page.scrape.series.p: neither",
+        "sources.page.scrape.series.p.bad: its `{` is never closed",
+    ] {
+        assert!(
+            told.iter().any(|line| line.starts_with(part)),
+            "{part} in {told:#?}"
+        );
+    }
+    assert_eq!(told.len(), 11, "{told:#?}");
+}
