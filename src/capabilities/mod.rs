@@ -3,6 +3,7 @@
 pub mod anomalies;
 pub mod experiments;
 pub mod flags;
+pub mod host;
 pub mod keys;
 pub mod slo;
 
