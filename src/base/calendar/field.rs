@@ -113,7 +113,8 @@ impl Field {
     }
 
     fn step(&self, part: &str, step: &str) -> Result<usize, Fault> {
-        let most = usize::from(self.most);
+        let days_of_week = self.most == WEEKDAY.most;
+        let most = usize::from(self.most - self.least - u8::from(days_of_week));
         step.parse()
             .ok()
             .filter(|number| (1..=most).contains(number) && is_digits(step))

@@ -2,6 +2,7 @@
 
 mod auth;
 mod auth_matrix;
+mod calendar;
 mod config_daemon;
 mod config_edit;
 mod config_links;

@@ -3,7 +3,7 @@
 use super::super::Cron;
 
 /// Schedule, and what its refusal must name: what was found, what is allowed, the cure.
-const CASES: [(&str, &str, &str, &str); 23] = [
+const CASES: [(&str, &str, &str, &str); 25] = [
     (
         "0 25 * * *",
         "`0 25 * * *`, whose hour is `25`",
@@ -59,6 +59,18 @@ const CASES: [(&str, &str, &str, &str); 23] = [
         "whose minute is `*/90`",
         "a step of 1..=59",
         "such as `90m`",
+    ),
+    (
+        "0 */24 * * *",
+        "whose hour is `*/24`",
+        "a step of 1..=23",
+        "interval",
+    ),
+    (
+        "0 0 * * */7",
+        "whose day of week is `*/7`",
+        "a step of 1..=6",
+        "every second",
     ),
     (
         "*/0 * * * *",
