@@ -12,6 +12,7 @@ use super::families;
 use super::rules::http_rules;
 use super::settings::GivenKeys;
 use crate::capabilities::ALL;
+use crate::platform::alerts::{self, Alerts};
 use crate::platform::auth::{Gate, KeyRing, KeySpec};
 use crate::platform::config::{
     ConfigKind, ConfigStore, DaemonConfig, DaemonRules, EXPOSURES, Live, kind, read,
@@ -19,9 +20,11 @@ use crate::platform::config::{
 use crate::platform::health::{self, Health, State};
 use crate::platform::http::{Descriptions, LiveRules, Role, Server, ServerParts, Table};
 use crate::platform::lifecycle::{self, Tasks};
+use crate::platform::samples::Samples;
+use crate::platform::scheduler::Roster;
 use crate::platform::switches::Switches;
 use crate::platform::telemetry::{HttpMetrics, Metrics};
-use crate::platform::wiring::{Capability, Wiring};
+use crate::platform::wiring::{Capability, Seams, Wiring};
 use crate::seams::clock::Clock;
 use crate::seams::files::{Files, read_whole};
 use crate::storage::engine::{Durability, Engine};
@@ -44,6 +47,10 @@ pub struct App {
     pub gate: Arc<Gate>,
     /// How every part is.
     pub health: Arc<Health>,
+    /// What the watchers find.
+    pub alerts: Alerts,
+    /// What is counted and timed.
+    pub samples: Samples,
     /// Everything that runs.
     pub tasks: Tasks,
     /// The server, not yet listening.
@@ -102,12 +109,12 @@ fn first_look(home: &Path, files: &dyn Files) -> Option<DaemonRules> {
 /// Puts everything together on `engine`. `local` is the key of the command line, if there is one.
 pub fn assemble(
     home: &Path,
-    files: &Arc<dyn Files>,
+    seams: Seams,
     engine: Arc<dyn Engine>,
-    clock: Arc<dyn Clock>,
     given: &GivenKeys,
     local: Option<KeySpec>,
 ) -> anyhow::Result<App> {
+    let clock = Arc::clone(&seams.clock);
     let configs = ConfigStore::new(Arc::clone(&engine), Arc::clone(&clock))?;
     let daemon = configs.register::<DaemonConfig>()?;
     let rules = LiveRules::new(http_rules(&daemon.get().rules));
@@ -116,16 +123,28 @@ pub fn assemble(
         followed.set(http_rules(&accepted.rules));
     }))?;
     let fixed: Arc<[KeySpec]> = fixed_keys(given, local).into();
+    engine.open(
+        alerts::STREAM,
+        daemon.get().rules.stream_options(alerts::STREAM),
+    )?;
     let wiring = Wiring {
         engine: Arc::clone(&engine),
+        home: home.into(),
         clock: Arc::clone(&clock),
         configs: configs.clone(),
         daemon: daemon.clone(),
         gate: Arc::new(Gate::new(KeyRing::new(fixed.to_vec()))),
         fixed_keys: fixed,
         health: Arc::new(Health::default()),
+        alerts: Alerts::open(&engine)?,
+        samples: Samples::open(&engine, &clock, |stream| {
+            daemon.get().rules.stream_options(stream)
+        })?,
+        metrics: Metrics::new(Arc::clone(&seams.files), Arc::clone(&clock)),
+        roster: Roster::default(),
         tasks: Tasks::new(),
         switches: Switches::default(),
+        seams,
     };
     let mut capabilities = Vec::with_capacity(ALL.len());
     for descriptor in ALL {
@@ -133,11 +152,17 @@ pub fn assemble(
             .with_context(|| format!("cannot start `{}`", descriptor.name))?;
         capabilities.push((descriptor.name, built));
     }
+    let all_tasks = capabilities
+        .iter()
+        .flat_map(|(_, capability)| Arc::clone(capability).tasks());
+    wiring.roster.complete(all_tasks.collect());
     watch_health(&wiring, &capabilities);
-    let server = build_server(&wiring, rules, &capabilities, files)?;
+    let server = build_server(&wiring, rules, &capabilities)?;
     let Wiring {
         gate,
         health,
+        alerts,
+        samples,
         tasks,
         ..
     } = wiring;
@@ -150,6 +175,8 @@ pub fn assemble(
         daemon,
         gate,
         health,
+        alerts,
+        samples,
         tasks,
         server,
         capabilities,
@@ -177,6 +204,10 @@ fn watch_health(wiring: &Wiring, capabilities: &[(&'static str, Arc<dyn Capabili
     wiring
         .health
         .add("configs", move || configs_state(&configs));
+    let alerts = wiring.alerts.clone();
+    wiring.health.add("alerts", move || {
+        alerts.trouble().map_or(State::Ok, State::Degraded)
+    });
     for (name, capability) in capabilities {
         let capability = Arc::clone(capability);
         wiring.health.add(name, move || match capability.trouble() {
@@ -239,13 +270,13 @@ fn build_server(
     wiring: &Wiring,
     rules: LiveRules,
     capabilities: &[(&'static str, Arc<dyn Capability>)],
-    files: &Arc<dyn Files>,
 ) -> anyhow::Result<Server> {
-    let metrics = Metrics::new(Arc::clone(files), Arc::clone(&wiring.clock));
-    families::add(&metrics, &wiring.engine, &wiring.configs);
+    let metrics = &wiring.metrics;
+    families::add(metrics, &wiring.engine, &wiring.configs);
     let descriptions = Descriptions::default();
     let mut rows = health::routes(&wiring.health, &wiring.clock);
     rows.extend(metrics.routes());
+    rows.extend(wiring.alerts.routes());
     rows.extend(descriptions.routes());
     for (_, capability) in capabilities {
         rows.extend(Arc::clone(capability).routes());
@@ -266,6 +297,11 @@ fn build_server(
 impl App {
     /// Starts the work of the capabilities beside the requests.
     pub fn start_background(&self) {
+        let (clock, stop) = (Arc::clone(&self.clock), self.tasks.soft().clone());
+        let alerts = self.alerts.clone();
+        self.tasks
+            .spawn("alerts-journal", alerts.keep_trying(clock, stop.clone()));
+        self.tasks.spawn("samples", self.samples.clone().run(stop));
         for (_, capability) in &self.capabilities {
             let stop = self.tasks.soft().clone();
             for (name, work) in Arc::clone(capability).background(stop) {
@@ -279,6 +315,7 @@ impl App {
         for (_, capability) in &self.capabilities {
             capability.close();
         }
+        self.samples.close();
         self.configs.close();
         self.engine.close();
     }

@@ -14,6 +14,7 @@ use super::assemble::{self, App};
 use super::home::must_be_ours;
 use super::settings::GivenKeys;
 use crate::platform::http::{Caller, Role};
+use crate::platform::wiring::Seams;
 use crate::seams::clock::{Clock, SystemClock};
 use crate::seams::files::{Files, RealFiles};
 
@@ -32,9 +33,10 @@ impl LocalApi {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let runtime = assemble::runtime()?;
         let engine = assemble::open_storage(home, &files, &clock)?;
+        let seams = Seams::new(files, clock);
         let given = GivenKeys::default();
-        let app = runtime
-            .block_on(async { assemble::assemble(home, &files, engine, clock, &given, None) })?;
+        let app =
+            runtime.block_on(async { assemble::assemble(home, seams, engine, &given, None) })?;
         app.health.set_ready();
         Ok(Self { app, runtime })
     }

@@ -19,6 +19,7 @@ use super::settings::GivenKeys;
 use crate::platform::auth::{KeySpec, KeyText};
 use crate::platform::http::Role;
 use crate::platform::lifecycle::{self, Tasks};
+use crate::platform::wiring::Seams;
 use crate::seams::clock::{Clock, SystemClock};
 use crate::seams::files::{Files, RealFiles};
 use crate::seams::ids::SystemIds;
@@ -61,7 +62,8 @@ pub fn serve(options: &ServeOptions, to: &mut Channels<'_>) -> anyhow::Result<()
         let local = KeyText::draw(Role::Admin, &SystemIds)?;
         let spec = KeySpec::fixed("local", Role::Admin, local.text.reveal());
         let home = &options.home;
-        let app = assemble::assemble(home, &files, engine, clock, &given, Some(spec))?;
+        let seams = Seams::new(Arc::clone(&files), clock);
+        let app = assemble::assemble(home, seams, engine, &given, Some(spec))?;
         let served = run(&app, options, &files, local.text.reveal(), to).await;
         daemon_file::remove(&*files, home);
         app.close();

@@ -1,5 +1,6 @@
 //! Floor 3: machinery that knows no capability.
 
+pub mod alerts;
 pub mod auth;
 pub mod config;
 pub mod health;
@@ -7,6 +8,7 @@ pub mod http;
 pub mod lifecycle;
 pub mod limits;
 pub mod samples;
+pub mod scheduler;
 pub mod switches;
 pub mod telemetry;
 pub mod wiring;

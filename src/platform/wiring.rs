@@ -2,19 +2,29 @@
 //! platform and the capabilities.
 
 use std::fmt::Debug;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::alerts::Alerts;
 use super::auth::{Gate, KeySpec};
 use super::config::{Config, ConfigKind, ConfigStore, DaemonRules, Live};
 use super::health::Health;
 use super::http::Routes;
 use super::lifecycle::Tasks;
+use super::samples::Samples;
+use super::scheduler::{Roster, Task};
 use super::switches::Switches;
+use super::telemetry::Metrics;
 use crate::seams::clock::Clock;
+use crate::seams::files::Files;
+use crate::seams::host::{Host, RealHost};
+use crate::seams::ids::SystemIds;
+use crate::seams::outbound::{Outbound, SystemOutbound};
 use crate::storage::engine::{Engine, StorageError};
+use crate::storage::journal::Journal;
 
 /// A capability as the list of all knows it.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +47,11 @@ pub trait Capability: Send + Sync + Debug + 'static {
     /// Its rows of the route table.
     fn routes(self: Arc<Self>) -> Routes;
 
+    /// Its rows of the task loop.
+    fn tasks(self: Arc<Self>) -> Vec<Arc<dyn Task>> {
+        Vec::new()
+    }
+
     /// Its own work beside the requests.
     fn background(self: Arc<Self>, stop: CancellationToken) -> Vec<(&'static str, Background)>;
 
@@ -47,13 +62,44 @@ pub trait Capability: Send + Sync + Debug + 'static {
     fn close(&self);
 }
 
+/// The doors outward that a process is put together with.
+#[derive(Debug, Clone)]
+pub struct Seams {
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The file system.
+    pub files: Arc<dyn Files>,
+    /// Other machines.
+    pub outbound: Arc<dyn Outbound>,
+    /// What the kernel tells of this machine.
+    pub host: Arc<dyn Host>,
+}
+
+impl Seams {
+    /// This file system and this clock, and the real form of every other door.
+    pub fn new(files: Arc<dyn Files>, clock: Arc<dyn Clock>) -> Self {
+        let outbound = SystemOutbound::new(Arc::clone(&clock), Arc::new(SystemIds));
+        let host = RealHost::new(Arc::clone(&files), Arc::clone(&clock));
+        Self {
+            outbound: Arc::new(outbound),
+            host: Arc::new(host),
+            clock,
+            files,
+        }
+    }
+}
+
 /// The parts a capability may use.
 #[derive(Debug, Clone)]
 pub struct Wiring {
     /// Journals and documents.
     pub engine: Arc<dyn Engine>,
+    /// Where `configs/`, `logs/` and `backups/` are.
+    pub home: Arc<Path>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// The other doors outward.
+    pub seams: Seams,
     /// Live configuration.
     pub configs: ConfigStore,
     /// The daemon's own rules.
@@ -64,6 +110,14 @@ pub struct Wiring {
     pub fixed_keys: Arc<[KeySpec]>,
     /// How every part is.
     pub health: Arc<Health>,
+    /// What the watchers find.
+    pub alerts: Alerts,
+    /// What is counted and timed.
+    pub samples: Samples,
+    /// The page of counts.
+    pub metrics: Metrics,
+    /// All tasks, once every capability is built.
+    pub roster: Roster,
     /// Everything that runs.
     pub tasks: Tasks,
     /// What may act by itself; `flags` sets them, everyone else looks.
@@ -74,6 +128,12 @@ impl Wiring {
     /// Loads a configuration and keeps it current.
     pub fn config<C: Config>(&self) -> anyhow::Result<Live<C::Rules>> {
         self.configs.register::<C>()
+    }
+
+    /// The journal `stream`, made ready.
+    pub fn opened(&self, stream: &'static str) -> Result<Journal, StorageError> {
+        self.journal(stream)?;
+        Ok(Journal::new(Arc::clone(&self.engine), stream))
     }
 
     /// Makes a journal ready, with the durability and the segments that `echopilot.json` asks for.

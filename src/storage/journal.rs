@@ -61,3 +61,19 @@ impl Journal {
         self.engine.health(self.stream).unwrap_or_default()
     }
 }
+
+/// Hands every line after `from` that reads as a `T` to `sink`, in order; others are passed over.
+pub fn read_lines<T: serde::de::DeserializeOwned>(
+    engine: &dyn Engine,
+    stream: &str,
+    from: &Mark,
+    mut sink: impl FnMut(T),
+) -> Result<(), StorageError> {
+    engine.scan(stream, from, &mut |chunk| {
+        let lines = chunk.bytes.split(|byte| *byte == b'\n');
+        lines
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .for_each(&mut sink);
+        ControlFlow::Continue(())
+    })
+}

@@ -55,6 +55,21 @@ impl Lines {
         });
     }
 
+    /// Adds a line whose members are those of `members`, which must serialise as an object.
+    pub fn push_members<M: serde::Serialize>(
+        &mut self,
+        kind: &'static str,
+        at: DateTime<Utc>,
+        members: &M,
+    ) {
+        self.push(kind, at, |out| {
+            // Our own structs always serialise; the braces around are the engine's.
+            let json = serde_json::to_vec(members).unwrap_or_default();
+            let inner = json.get(1..json.len().saturating_sub(1));
+            out.extend_from_slice(inner.unwrap_or_default());
+        });
+    }
+
     /// How many lines.
     pub fn len(&self) -> usize {
         self.entries.len()

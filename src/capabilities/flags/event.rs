@@ -39,21 +39,14 @@ impl FlagChange {
 
     /// Adds the line for this change.
     pub fn push(&self, lines: &mut Lines, at: DateTime<Utc>, actor: &str, revision: &str) {
-        lines.push(self.kind(), at, |out| {
-            let members = Members {
-                key: &self.key,
-                before: self.before.as_ref(),
-                after: self.after.as_ref(),
-                actor,
-                revision,
-            };
-            // A struct of strings and values always serialises; its braces are the engine's.
-            let json = serde_json::to_vec(&members).unwrap_or_default();
-            out.extend_from_slice(
-                json.get(1..json.len().saturating_sub(1))
-                    .unwrap_or_default(),
-            );
-        });
+        let members = Members {
+            key: &self.key,
+            before: self.before.as_ref(),
+            after: self.after.as_ref(),
+            actor,
+            revision,
+        };
+        lines.push_members(self.kind(), at, &members);
     }
 }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use echopilot::app::assemble::{App, assemble, open_storage};
 use echopilot::app::settings::GivenKeys;
 use echopilot::platform::http::{Caller, Role};
+use echopilot::platform::wiring::Seams;
 use echopilot::seams::clock::{Clock, SystemClock};
 use echopilot::seams::files::{Fault, FaultyFiles, Files, How, Op, RealFiles};
 use http_body_util::BodyExt as _;
@@ -20,7 +21,8 @@ fn assembled(home: &Path, files: &Arc<FaultyFiles>) -> App {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let files: Arc<dyn Files> = Arc::clone(files) as _;
     let engine = open_storage(home, &files, &clock).unwrap();
-    assemble(home, &files, engine, clock, &GivenKeys::default(), None).unwrap()
+    let seams = Seams::new(files, clock);
+    assemble(home, seams, engine, &GivenKeys::default(), None).unwrap()
 }
 
 async fn make_key(app: &App) -> (u16, Value) {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use echopilot::app::assemble::{App, assemble, open_storage};
 use echopilot::app::settings::GivenKeys;
 use echopilot::platform::http::{Caller, Role};
+use echopilot::platform::wiring::Seams;
 use echopilot::seams::clock::{Clock, SystemClock};
 use echopilot::seams::files::{Files, RealFiles};
 use echopilot::storage::engine::Mark;
@@ -28,9 +29,8 @@ impl Desk {
         let engine = open_storage(home.path(), &files, &clock).unwrap();
         let app = assemble(
             home.path(),
-            &files,
+            Seams::new(files, clock),
             engine,
-            clock,
             &GivenKeys::default(),
             None,
         )

@@ -4,7 +4,7 @@ mod anomalies;
 mod described;
 mod experiments;
 mod flags;
-mod gate;
+pub mod gate;
 mod key_care;
 mod keys;
 mod slo;

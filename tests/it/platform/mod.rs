@@ -1,5 +1,6 @@
 //! The platform, seen from outside.
 
+mod alerts;
 mod auth;
 mod auth_matrix;
 mod calendar;

@@ -1,0 +1,118 @@
+//! Alert events: one line when a finding begins, one when it ends, whatever storage does meanwhile.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use echopilot::platform::alerts::{Alerts, Finding, STREAM, Severity};
+use echopilot::seams::clock::{Clock, ManualClock};
+use echopilot::storage::engine::{Durability, Engine, Mark, StreamOptions};
+use echopilot::storage::journal::read_lines;
+use echopilot::storage::memory::MemoryEngine;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::capabilities::gate::Gate;
+
+fn noon() -> DateTime<Utc> {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+fn down(severity: Severity) -> Finding {
+    Finding {
+        key: "probe:web".into(),
+        source: "probes".into(),
+        severity,
+        summary: "`web` answers 500".into(),
+        started_at: noon(),
+        labels: BTreeMap::from([("probe".into(), "web".into())]),
+    }
+}
+
+fn store() -> (Arc<ManualClock>, Arc<Gate>, Arc<dyn Engine>) {
+    let clock = Arc::new(ManualClock::at(noon()));
+    let memory = MemoryEngine::new(Arc::clone(&clock) as Arc<dyn Clock>);
+    let gate = Arc::new(Gate::new(Arc::new(memory)));
+    let engine: Arc<dyn Engine> = Arc::clone(&gate) as _;
+    let options = StreamOptions {
+        durability: Durability::Always,
+        segment_bytes: 1 << 20,
+        segment_age: Duration::from_hours(24),
+    };
+    engine.open(STREAM, options).unwrap();
+    (clock, gate, engine)
+}
+
+fn kinds(engine: &dyn Engine) -> Vec<String> {
+    let mut kinds = Vec::new();
+    read_lines(engine, STREAM, &Mark::default(), |line: Value| {
+        kinds.push(line["kind"].as_str().unwrap().to_owned());
+    })
+    .unwrap();
+    kinds
+}
+
+/// Everything said so far is on record.
+async fn settled(engine: &dyn Engine) {
+    let nothing = echopilot::storage::lines::Lines::new();
+    let barrier = engine.append(
+        STREAM,
+        echopilot::storage::engine::Expect::Any,
+        None,
+        nothing,
+        None,
+    );
+    drop(barrier.await);
+}
+
+#[tokio::test]
+async fn a_finding_is_told_once_and_its_end_once() {
+    let (_clock, _gate, engine) = store();
+    let alerts = Alerts::open(&engine).unwrap();
+    for _ in 0..3 {
+        alerts.raise(down(Severity::Error), noon());
+    }
+    alerts.raise(down(Severity::Critical), noon());
+    settled(&*engine).await;
+    assert_eq!(kinds(&*engine), ["alert.fired", "alert.changed"]);
+
+    let again = Alerts::open(&engine).unwrap();
+    assert_eq!(again.active().len(), 1, "a restart forgets nothing");
+    assert_eq!(again.active()[0].finding.severity, Severity::Critical);
+    again.raise(down(Severity::Critical), noon());
+    again.resolve("probe:web", noon(), "`web` answers 200 again");
+    again.resolve("probe:web", noon(), "twice is once");
+    again.resolve("probe:other", noon(), "never was");
+    settled(&*engine).await;
+    let all = ["alert.fired", "alert.changed", "alert.resolved"];
+    assert_eq!(kinds(&*engine), all);
+    assert!(Alerts::open(&engine).unwrap().active().is_empty());
+}
+
+#[tokio::test]
+async fn what_storage_refuses_is_written_later_in_order() {
+    let (clock, gate, engine) = store();
+    let alerts = Alerts::open(&engine).unwrap();
+    gate.refuse();
+    alerts.raise(down(Severity::Error), noon());
+    alerts.resolve("probe:web", noon(), "over");
+    settled(&*engine).await;
+    assert!(alerts.trouble().is_some(), "health says so");
+    assert!(alerts.active().is_empty(), "nothing is on record");
+    gate.open_up();
+    let stop = CancellationToken::new();
+    let trying = alerts
+        .clone()
+        .keep_trying(Arc::clone(&clock) as Arc<dyn Clock>, stop.clone());
+    let stepping = async {
+        while alerts.trouble().is_some() {
+            clock.advance(Duration::from_secs(1));
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+    };
+    tokio::join!(trying, stepping);
+    settled(&*engine).await;
+    assert_eq!(kinds(&*engine), ["alert.fired", "alert.resolved"]);
+}
