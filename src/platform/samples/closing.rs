@@ -117,7 +117,7 @@ impl Inner {
             row.series.clone_from(&series.name);
             hours.tier(&row, &series.source);
         }
-        for (number, mut row) in open.days() {
+        for (number, mut row) in open.whole_days(closed.until).days() {
             let series = state.series().get(number as usize)?;
             row.series.clone_from(&series.name);
             days.tier(&row, &series.source);

@@ -20,6 +20,8 @@ mod series;
 mod shelf;
 mod state;
 mod store;
+#[cfg(test)]
+mod tests;
 mod tiers;
 
 pub use histogram::{BUCKETS, Histogram, bound_of, bucket_of};

@@ -5,47 +5,68 @@ use super::pack::{put_varint, take_varint};
 use super::rows::Counts;
 use crate::storage::view::Reader;
 
-/// Counts of one slot, as small as they can be.
-pub(super) trait Cell: Copy + Default {
-    fn add(&mut self, more: Counts);
-    fn counts(self) -> Counts;
+/// Counts of the slots of a block, in numbers as small as they allow.
+#[derive(Debug, Clone)]
+enum Cells {
+    Small(Box<[(u16, u16)]>),
+    Middle(Box<[(u32, u32)]>),
+    Large(Box<[(u64, u64)]>),
 }
 
-/// Counts of a minute or an hour, up to 4,294,967,295: more than a million a second.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Small(u32, u32);
-
-/// Counts of a day.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Large(u64, u64);
-
-impl Cell for Small {
-    fn add(&mut self, more: Counts) {
-        let small = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
-        self.0 = self.0.saturating_add(small(more.total));
-        self.1 = self.1.saturating_add(small(more.bad));
+impl Cells {
+    fn new(slots: u32) -> Self {
+        Self::Small(vec![(0, 0); slots as usize].into_boxed_slice())
     }
 
-    fn counts(self) -> Counts {
-        Counts {
-            total: self.0.into(),
-            bad: self.1.into(),
+    fn get(&self, slot: usize) -> Counts {
+        let (total, bad) = match self {
+            Self::Small(cells) => cells.get(slot).map(|(a, b)| ((*a).into(), (*b).into())),
+            Self::Middle(cells) => cells.get(slot).map(|(a, b)| ((*a).into(), (*b).into())),
+            Self::Large(cells) => cells.get(slot).copied(),
+        }
+        .unwrap_or_default();
+        Counts { total, bad }
+    }
+
+    /// Sets a slot; the whole block becomes wider where its number does not fit.
+    fn set(&mut self, slot: usize, Counts { total, bad }: Counts) {
+        let fits = match self {
+            Self::Small(cells) => put(cells, slot, u16::try_from(total), u16::try_from(bad)),
+            Self::Middle(cells) => put(cells, slot, u32::try_from(total), u32::try_from(bad)),
+            Self::Large(cells) => put(cells, slot, Ok::<_, ()>(total), Ok(bad)),
+        };
+        if !fits {
+            *self = match self {
+                Self::Small(cells) => Self::Middle(cells.iter().map(wider).collect()),
+                Self::Middle(cells) => Self::Large(cells.iter().map(wider).collect()),
+                Self::Large(_) => return,
+            };
+            self.set(slot, Counts { total, bad });
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Small(cells) => size_of_val(&**cells),
+            Self::Middle(cells) => size_of_val(&**cells),
+            Self::Large(cells) => size_of_val(&**cells),
         }
     }
 }
 
-impl Cell for Large {
-    fn add(&mut self, more: Counts) {
-        self.0 = self.0.saturating_add(more.total);
-        self.1 = self.1.saturating_add(more.bad);
+/// Whether both numbers fit; then they are put.
+fn put<T, E>(cells: &mut [(T, T)], slot: usize, total: Result<T, E>, bad: Result<T, E>) -> bool {
+    let (Ok(total), Ok(bad)) = (total, bad) else {
+        return false;
+    };
+    if let Some(cell) = cells.get_mut(slot) {
+        *cell = (total, bad);
     }
+    true
+}
 
-    fn counts(self) -> Counts {
-        Counts {
-            total: self.0,
-            bad: self.1,
-        }
-    }
+fn wider<N: Copy, W: From<N>>((total, bad): &(N, N)) -> (W, W) {
+    ((*total).into(), (*bad).into())
 }
 
 /// How much is kept.
@@ -67,13 +88,13 @@ impl Keep {
 
 /// The last blocks of slots.
 #[derive(Debug, Clone)]
-pub(super) struct Ring<C> {
+pub(super) struct Ring {
     keep: Keep,
     /// By block number, in order.
-    blocks: Vec<(u32, Box<[C]>)>,
+    blocks: Vec<(u32, Cells)>,
 }
 
-impl<C: Cell> Ring<C> {
+impl Ring {
     pub(super) fn new(keep: Keep) -> Self {
         Self {
             keep,
@@ -98,12 +119,15 @@ impl<C: Cell> Ring<C> {
         let cell = (slot % self.keep.per_block) as usize;
         // A new block may have pushed out the oldest one.
         if let Some((_, cells)) = self.blocks.get_mut(place) {
-            cells[cell].add(more);
+            let mut sum = cells.get(cell);
+            sum.add(more);
+            cells.set(cell, sum);
         }
     }
 
     fn make(&mut self, place: usize, number: u32) -> usize {
-        let cells = vec![C::default(); self.keep.per_block as usize].into_boxed_slice();
+        self.blocks.reserve_exact(1);
+        let cells = Cells::new(self.keep.per_block);
         self.blocks.insert(place, (number, cells));
         let oldest = self.oldest() / self.keep.per_block;
         let gone = self.blocks.partition_point(|(at, _)| *at < oldest);
@@ -120,10 +144,11 @@ impl<C: Cell> Ring<C> {
         let blocks = self.blocks.iter().skip(first);
         let blocks = blocks.take_while(move |(number, _)| number * per_block < until);
         blocks
-            .flat_map(move |(number, cells)| (number * per_block..).zip(cells.iter()))
-            .filter(move |(slot, _)| (from..until).contains(slot))
-            .map(|(slot, cell)| (slot, cell.counts()))
-            .filter(|(_, counts)| counts.total > 0)
+            .flat_map(move |(number, cells)| {
+                let slot = move |place: u32| number * per_block + place;
+                (0..per_block).map(move |place| (slot(place), cells.get(place as usize)))
+            })
+            .filter(move |(slot, counts)| counts.total > 0 && (from..until).contains(slot))
     }
 
     /// Sum over a range of slots.
@@ -137,8 +162,8 @@ impl<C: Cell> Ring<C> {
 
     /// Bytes in use, for the estimate of memory.
     pub(super) fn bytes(&self) -> usize {
-        let block = self.keep.per_block as usize * size_of::<C>();
-        self.blocks.capacity() * size_of::<(u32, Box<[C]>)>() + self.blocks.len() * block
+        let cells: usize = self.blocks.iter().map(|(_, cells)| cells.bytes()).sum();
+        self.blocks.capacity() * size_of::<(u32, Cells)>() + cells
     }
 
     /// Writes what is held.
@@ -181,7 +206,7 @@ mod tests {
 
     #[test]
     fn old_blocks_make_room_and_late_counts_find_their_slot() {
-        let mut ring: Ring<Small> = Ring::new(KEEP);
+        let mut ring: Ring = Ring::new(KEEP);
         ring.add(100, one(1));
         ring.add(125, one(2));
         ring.add(119, one(4));
@@ -201,21 +226,23 @@ mod tests {
 
     #[test]
     fn what_is_saved_is_what_is_restored() {
-        let mut ring: Ring<Large> = Ring::new(KEEP);
+        let mut ring: Ring = Ring::new(KEEP);
         for slot in [5, 7, 23, 24] {
-            let counts = Counts {
-                total: u64::from(slot) << 33,
-                bad: 1,
-            };
-            ring.add(slot, counts);
+            let mut counts = one(u64::from(slot));
+            for _ in 0..3 {
+                // From small numbers to large ones, in the same block.
+                counts.total <<= 12;
+                counts.bad += 1;
+                ring.add(slot, counts);
+            }
         }
         let mut saved = Vec::new();
         ring.save(&mut saved);
-        let mut again: Ring<Large> = Ring::new(KEEP);
+        let mut again: Ring = Ring::new(KEEP);
         let mut reader = Reader::new(&saved);
         again.restore(&mut reader).expect("whole");
         assert!(reader.is_empty());
-        let all = |ring: &Ring<Large>| ring.slots(0, u32::MAX).collect::<Vec<_>>();
+        let all = |ring: &Ring| ring.slots(0, u32::MAX).collect::<Vec<_>>();
         assert_eq!(all(&again), all(&ring));
         let torn = &saved[..saved.len() - 1];
         assert!(again.restore(&mut Reader::new(torn)).is_none());

@@ -9,7 +9,7 @@
 
 use super::histogram::Histogram;
 use super::pack::{put_text, put_varint, take_text, take_varint};
-use super::ring::{Keep, Large, Ring, Small};
+use super::ring::{Keep, Ring};
 use super::rows::{Counts, Row};
 use super::shelf::Shelf;
 use crate::storage::view::Reader;
@@ -71,9 +71,9 @@ impl Wish {
 /// Counts by minute, hour and day.
 #[derive(Debug, Clone)]
 struct Track {
-    minutes: Ring<Small>,
-    hours: Ring<Small>,
-    days: Ring<Large>,
+    minutes: Ring,
+    hours: Ring,
+    days: Ring,
 }
 
 impl Track {

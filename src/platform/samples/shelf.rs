@@ -1,6 +1,6 @@
 //! Histograms by slot of time, packed into one run of bytes: a minute with two probes takes some
 //! ten bytes. The slot that grows is kept unpacked; late ones are written behind the others, and
-//! put together when the run has doubled.
+//! put together when the run has grown by a quarter.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::pack::{put_histogram, put_varint, take_histogram, take_varint};
 use super::ring::Keep;
 use crate::storage::view::Reader;
 
-/// Bytes that a run may grow by before it is put in order, besides doubling (our own choice).
+/// Bytes that a run may grow by before it is put in order, besides a quarter (our own choice).
 const SLACK: usize = 128;
 
 /// The last slots.
@@ -55,7 +55,7 @@ impl Shelf {
         } else {
             push(&mut self.packed, slot, more);
         }
-        if self.packed.len() > 2 * self.ordered + SLACK {
+        if self.packed.len() > self.ordered + self.ordered / 4 + SLACK {
             self.put_in_order();
         }
     }

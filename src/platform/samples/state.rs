@@ -161,7 +161,8 @@ impl State {
 
     /// What was taken out is written down.
     pub(super) fn end_closing(&mut self) {
-        if let Some((closed, _)) = self.closing.take() {
+        if let Some((closed, taken)) = self.closing.take() {
+            self.open.keep_hours_of(&taken, closed.until);
             self.closed = closed;
         }
     }
