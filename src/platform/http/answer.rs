@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, ETAG, HeaderValue};
+use http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
@@ -65,6 +65,23 @@ impl<T: Serialize> Reply<T> {
             status: StatusCode::CREATED,
             ..Self::ok(value)
         }
+    }
+
+    /// 202: it has begun and is not done.
+    pub fn accepted(value: T) -> Self {
+        Self {
+            status: StatusCode::ACCEPTED,
+            ..Self::ok(value)
+        }
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
     }
 
     /// With a revision as `ETag`.

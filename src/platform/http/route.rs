@@ -161,6 +161,13 @@ impl Route {
         self
     }
 
+    /// A success is 202: the work goes on after the answer.
+    #[must_use]
+    pub fn accepts(mut self) -> Self {
+        self.success = StatusCode::ACCEPTED;
+        self
+    }
+
     /// A success is plain text.
     #[must_use]
     pub fn plain(mut self) -> Self {
