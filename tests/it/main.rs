@@ -26,3 +26,4 @@ mod secrets;
 mod storage;
 mod systemd;
 mod tidy;
+mod world;

@@ -180,7 +180,7 @@ fn write_pid(files: &dyn Files, path: &Path) {
 }
 
 /// The name of the current boot, empty where the system does not tell.
-pub(super) fn boot_id(files: &dyn Files) -> String {
+pub fn boot_id(files: &dyn Files) -> String {
     let read = files
         .open_read(Path::new(BOOT_ID))
         .and_then(|mut file| read_whole(&mut *file, 64));

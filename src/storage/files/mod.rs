@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-pub use home::OpenError;
+pub use home::{OpenError, boot_id};
 
 use self::documents::Documents;
 use self::home::Home;

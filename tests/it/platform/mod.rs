@@ -17,3 +17,6 @@ mod http_odd_bodies;
 mod http_odd_table;
 mod http_slow;
 mod samples;
+mod scheduler;
+mod scheduler_crash;
+mod scheduler_world;
