@@ -6,8 +6,14 @@ pub mod flags;
 pub mod host;
 pub mod keys;
 pub mod slo;
+pub mod tasks;
 
 use crate::platform::wiring::Descriptor;
 
 /// Every capability, in the order they are built.
-pub const ALL: &[Descriptor] = &[keys::DESCRIPTOR, flags::DESCRIPTOR, experiments::DESCRIPTOR];
+pub const ALL: &[Descriptor] = &[
+    keys::DESCRIPTOR,
+    flags::DESCRIPTOR,
+    experiments::DESCRIPTOR,
+    tasks::DESCRIPTOR,
+];

@@ -119,6 +119,9 @@ pub(super) enum Verb {
     /// Read experiments, assign users, log events
     #[command(subcommand)]
     Exp(ExpVerb),
+    /// See, run, pause and resume what the daemon does by itself
+    #[command(subcommand)]
+    Task(TaskVerb),
     /// Make, list, rotate and revoke API keys
     #[command(subcommand)]
     Key(KeyVerb),
@@ -258,6 +261,54 @@ pub(super) struct ExpLogArgs {
     /// Makes the call repeatable: the same id is written once
     #[arg(long)]
     pub(super) id: Option<String>,
+}
+
+/// `task …`.
+#[derive(Debug, Subcommand)]
+pub(super) enum TaskVerb {
+    /// All tasks: when due, when last run, how it went
+    List,
+    /// Run a task now and wait for its end
+    Run(TaskRunArgs),
+    /// Stop running a task by itself, over restarts
+    Pause {
+        /// The task, such as `ops-sentinel`
+        name: String,
+    },
+    /// Run a task by itself again, from its next due time on
+    Resume {
+        /// The task, such as `ops-sentinel`
+        name: String,
+    },
+    /// The newest runs of a task: when due, how late, how long, how it went
+    History {
+        /// The task, such as `ops-sentinel`
+        name: String,
+        /// How many, at most
+        #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
+        lines: u32,
+    },
+    /// The next due times of a task, in UTC and on the clocks of its zone
+    Next {
+        /// The task, such as `ops-sentinel`
+        name: String,
+        /// How many
+        #[arg(short = 'n', long, default_value_t = 10, value_name = "N")]
+        count: u32,
+    },
+}
+
+/// `task run`.
+#[derive(Debug, Group)]
+pub(super) struct TaskRunArgs {
+    /// The task, such as `ops-sentinel`
+    pub(super) name: String,
+    /// How long to wait for its end, up to `55s`. Default: 30s
+    #[arg(long, value_name = "SPAN", conflicts_with = "no_wait")]
+    pub(super) wait: Option<String>,
+    /// Only begin it
+    #[arg(long)]
+    pub(super) no_wait: bool,
 }
 
 /// `key …`.

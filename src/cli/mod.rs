@@ -23,6 +23,7 @@ mod routes;
 mod schema;
 mod serve;
 mod status;
+mod task;
 mod verify;
 
 use std::ffi::OsString;
@@ -92,6 +93,7 @@ fn run(global: &Global, verb: &Verb, output: &mut Output) -> Outcome {
         Verb::Restore(restore) => restore::run(restore, home, files, &SystemClock::new(), output),
         Verb::Flag(verb) => flag::run(verb, &api()?, output),
         Verb::Exp(verb) => exp::run(verb, &api()?, output),
+        Verb::Task(verb) => task::run(verb, &api()?, output),
         Verb::Key(verb) => key::run(verb, &api()?, output),
         Verb::Log(verb) => log::run(verb, home, files, &SystemClock::new(), output),
         Verb::Anomaly(verb) => anomaly::run(verb, files, output),

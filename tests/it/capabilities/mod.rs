@@ -8,3 +8,4 @@ pub mod gate;
 mod key_care;
 mod keys;
 mod slo;
+mod tasks;
