@@ -16,4 +16,5 @@ pub const ALL: &[Descriptor] = &[
     flags::DESCRIPTOR,
     experiments::DESCRIPTOR,
     tasks::DESCRIPTOR,
+    slo::DESCRIPTOR,
 ];

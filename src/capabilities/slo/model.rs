@@ -200,6 +200,34 @@ pub enum Kind {
     },
 }
 
+/// Planned work.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct MaintenanceWindow {
+    /// When it begins.
+    pub from: DateTime<Utc>,
+    /// When it ends.
+    pub until: DateTime<Utc>,
+    /// What is done.
+    pub reason: String,
+    /// Objectives it concerns; none named = all.
+    pub objectives: BTreeSet<String>,
+}
+
+impl MaintenanceWindow {
+    /// Whether it concerns an objective.
+    pub fn concerns(&self, objective: &str) -> bool {
+        self.objectives.is_empty() || self.objectives.contains(objective)
+    }
+
+    /// The whole minutes of it that do not count, declared at `declared`: a window excuses only
+    /// what comes after it was written down.
+    pub fn excused(&self, declared: DateTime<Utc>) -> (i64, i64) {
+        let begin = self.from.max(declared);
+        let whole = minute_of(begin) + i64::from(begin.timestamp().rem_euclid(60) > 0);
+        (whole, minute_of(self.until))
+    }
+}
+
 /// How few requests are judged.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LowTraffic {

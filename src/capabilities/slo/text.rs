@@ -110,6 +110,20 @@ pub fn key(objective: &str, severity: Severity) -> String {
     format!("slo:{objective}:{severity}")
 }
 
+/// Key of the alert event about a budget.
+pub fn budget_key(objective: &str) -> String {
+    format!("slo:{objective}:budget")
+}
+
+/// What is said of a budget whose numbers are not at hand.
+pub fn level(objective: &str, level: Level) -> String {
+    match level {
+        Level::Exhausted => format!("`{objective}`: the error budget is used up"),
+        Level::Low => format!("`{objective}`: less than a quarter of the error budget is left"),
+        Level::Ample => format!("`{objective}`: the error budget is there"),
+    }
+}
+
 fn clock(minute: i64) -> String {
     begin_of(minute).format("%Y-%m-%d %H:%M UTC").to_string()
 }
