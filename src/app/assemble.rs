@@ -273,6 +273,8 @@ fn build_server(
 ) -> anyhow::Result<Server> {
     let metrics = &wiring.metrics;
     families::add(metrics, &wiring.engine, &wiring.configs);
+    let samples = wiring.samples.clone();
+    metrics.add(move |page| samples.write_metrics(page));
     let descriptions = Descriptions::default();
     let mut rows = health::routes(&wiring.health, &wiring.clock);
     rows.extend(metrics.routes());

@@ -9,6 +9,7 @@
 mod closing;
 mod histogram;
 mod line;
+mod metrics;
 mod open;
 mod pack;
 mod pending;

@@ -72,9 +72,9 @@ fn thirty_days(light: u32, fine: u32) -> State {
                 minutes.for_each(|minute| state.take_row(0, "tail", row(&name, minute, 600)));
             } else {
                 (0..60).for_each(|minute| {
-                    state.take_row(0, "tail", row(&name, hour * HOUR + minute, 1));
+                    state.take_row(0, "tail", row(&name, hour * HOUR + minute, 20));
                 });
-                state.take_row(0, "tail", row(&name, hour * HOUR, 4000));
+                state.take_row(0, "tail", row(&name, hour * HOUR, 1000));
             }
         }
         let until = hour * HOUR;

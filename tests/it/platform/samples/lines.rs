@@ -1,5 +1,7 @@
 //! What stands in the files: golden lines of every version, and commits larger than a line.
 
+use echopilot::platform::telemetry::{Page, Spelling};
+
 use super::*;
 
 #[test]
@@ -96,4 +98,23 @@ fn lines_that_a_person_left_are_passed_over() {
     lab.without_checkpoint();
     assert_eq!(lab.total("web"), lab.told("web"));
     assert_eq!(lab.samples.gauges().skipped_lines, 1);
+}
+
+#[test]
+fn the_store_tells_how_it_is() {
+    let mut lab = Lab::new();
+    let rows = lab.rows("web", 0, 0, 5);
+    lab.samples.add("own", rows);
+    let mut ahead = Rows::new();
+    ahead.add("web", lab.ago(-90), 7, 0, None);
+    lab.samples.add("own", ahead);
+    let mut page = Page::new(Spelling::Prometheus);
+    lab.samples.write_metrics(&mut page);
+    let page = page.finish();
+    let told = |line: &str| page.lines().any(|one| one == line);
+    assert!(told("echopilot_samples_pending_rows 1"), "{page}");
+    assert!(
+        told("echopilot_samples_lost_total{why=\"refused\"} 7"),
+        "{page}"
+    );
 }
