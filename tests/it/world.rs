@@ -174,7 +174,7 @@ impl World {
         drop(runtime);
     }
 
-    /// Ends the process at once, as SIGKILL does: nothing under way goes on or is told to end, and no
+    /// Ends the process at once, as SIGKILL does: nothing under way goes on or is told to end, no
     /// checkpoint is saved. What storage has taken in it still writes, which is one of the ways a
     /// kill may come out.
     pub fn kill(&mut self) {

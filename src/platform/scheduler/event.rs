@@ -4,9 +4,9 @@
 //! - `task.started {task, run, scheduled_for, trigger, late_ms, missed, fence, boot, uptime_ms}`,
 //!   on the medium before the run begins: a slot with this line never runs again.
 //! - `task.finished {task, run, scheduled_for, started, ended, duration_ms, late_ms, missed,
-//!   outcome, reason, attempt, error, output, trigger, boot, uptime_ms}`, one for each run; also for
-//!   a due time that did not become a run (`skipped`, `frozen`: no `started`), and for a run that
-//!   the end of its process cut off (`failed`, written at the next start).
+//!   outcome, reason, attempt, error, output, trigger, boot, uptime_ms}`, one for each run; also
+//!   for a due time that did not become a run (`skipped`, `frozen`: no `started`), and for a run
+//!   that the end of its process cut off (`failed`, written at the next start).
 //! - `task.paused {task, by}`, `task.resumed {task, by}`.
 //! - `clock.stepped {by_ms, boot, uptime_ms}`: the wall clock moved against the monotonic one.
 //!

@@ -239,6 +239,8 @@ fn h17_what_users_send_is_bounded_and_never_a_pattern() {
 /// done aside.
 fn tree_at_rest(home: &Path) -> Vec<PathBuf> {
     let began = std::time::Instant::now();
+    // One snapshot and one schema for each.
+    let all = 2 * echopilot::app::assemble::config_kinds().len();
     loop {
         let found = tree(home);
         let kept = |path: &&PathBuf| {
@@ -246,7 +248,7 @@ fn tree_at_rest(home: &Path) -> Vec<PathBuf> {
                 || path.starts_with(home.join("configs/schema")))
                 && path.extension().is_some_and(|e| e == "json")
         };
-        if found.iter().filter(kept).count() == 8 {
+        if found.iter().filter(kept).count() == all {
             return found;
         }
         assert!(began.elapsed() < PATIENCE, "{found:?}");
