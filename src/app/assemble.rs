@@ -19,7 +19,7 @@ use crate::platform::config::{
 };
 use crate::platform::health::{self, Health, State};
 use crate::platform::http::{Descriptions, LiveRules, Role, Server, ServerParts, Table};
-use crate::platform::lifecycle::{self, Tasks};
+use crate::platform::lifecycle::{self, Reviver, Tasks};
 use crate::platform::samples::Samples;
 use crate::platform::scheduler::Roster;
 use crate::platform::switches::Switches;
@@ -55,6 +55,7 @@ pub struct App {
     pub tasks: Tasks,
     /// The server, not yet listening.
     pub server: Server,
+    reviver: Reviver,
     capabilities: Vec<(&'static str, Arc<dyn Capability>)>,
 }
 
@@ -143,6 +144,7 @@ pub fn assemble(
         metrics: Metrics::new(Arc::clone(&seams.files), Arc::clone(&clock)),
         roster: Roster::default(),
         tasks: Tasks::new(),
+        reviver: Reviver::default(),
         switches: Switches::default(),
         seams,
     };
@@ -164,6 +166,7 @@ pub fn assemble(
         alerts,
         samples,
         tasks,
+        reviver,
         ..
     } = wiring;
     let home = home.to_owned();
@@ -179,6 +182,7 @@ pub fn assemble(
         samples,
         tasks,
         server,
+        reviver,
         capabilities,
     })
 }
@@ -304,12 +308,29 @@ impl App {
         self.tasks
             .spawn("alerts-journal", alerts.keep_trying(clock, stop.clone()));
         self.tasks.spawn("samples", self.samples.clone().run(stop));
-        for (_, capability) in &self.capabilities {
-            let stop = self.tasks.soft().clone();
-            for (name, work) in Arc::clone(capability).background(stop) {
-                self.tasks.spawn(name, work);
+        let capabilities: Vec<_> = self
+            .capabilities
+            .iter()
+            .map(|(_, one)| one)
+            .cloned()
+            .collect();
+        let tasks = self.tasks.clone();
+        let start = move |wanted: Option<&str>| {
+            let mut found = false;
+            for capability in &capabilities {
+                let works = Arc::clone(capability).background(tasks.soft().clone());
+                let wanted = works
+                    .into_iter()
+                    .filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name));
+                for (name, work) in wanted {
+                    tasks.spawn(name, work);
+                    found = true;
+                }
             }
-        }
+            found
+        };
+        start(None);
+        self.reviver.complete(move |name| start(Some(name)));
     }
 
     /// Saves what makes the next start quick, writes what is left, and lets go of the home.

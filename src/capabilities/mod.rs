@@ -7,6 +7,7 @@ pub mod host;
 pub mod keys;
 pub mod slo;
 pub mod tasks;
+pub mod upkeep;
 
 use crate::platform::wiring::Descriptor;
 
@@ -17,4 +18,5 @@ pub const ALL: &[Descriptor] = &[
     experiments::DESCRIPTOR,
     tasks::DESCRIPTOR,
     slo::DESCRIPTOR,
+    upkeep::DESCRIPTOR,
 ];

@@ -4,8 +4,8 @@
 use std::fmt::Debug;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -32,6 +32,8 @@ pub struct Tasks {
     soft: CancellationToken,
     hard: CancellationToken,
     failed: Arc<AtomicU64>,
+    /// Names of those that panicked since somebody asked.
+    fallen: Arc<Mutex<Vec<&'static str>>>,
 }
 
 impl Tasks {
@@ -43,6 +45,7 @@ impl Tasks {
             soft: hard.child_token(),
             hard,
             failed: Arc::new(AtomicU64::new(0)),
+            fallen: Arc::default(),
         }
     }
 
@@ -61,6 +64,11 @@ impl Tasks {
         self.failed.load(Ordering::Relaxed)
     }
 
+    /// Names of the tasks that ended in a panic since this was asked last.
+    pub fn take_fallen(&self) -> Vec<&'static str> {
+        std::mem::take(&mut *self.fallen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// How many tasks are running.
     pub fn running(&self) -> usize {
         self.tracker.len()
@@ -72,11 +80,13 @@ impl Tasks {
         reason = "this is the door to the executor"
     )]
     pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-        let failed = Arc::clone(&self.failed);
+        let (failed, fallen) = (Arc::clone(&self.failed), Arc::clone(&self.fallen));
         let fenced = AssertUnwindSafe(work).catch_unwind();
         tokio::spawn(self.tracker.track_future(async move {
             if fenced.await.is_err() {
                 failed.fetch_add(1, Ordering::Relaxed);
+                let mut fallen = fallen.lock().unwrap_or_else(PoisonError::into_inner);
+                fallen.push(name);
                 error!(task.name = name, "task `{name}` panicked and is gone");
             }
         }));
@@ -104,6 +114,31 @@ impl Tasks {
         // A task that ignores the hard word too cannot hold the process for longer than this.
         within(clock, INSIST, self.tracker.wait()).await;
         false
+    }
+}
+
+/// Starts work of this name again; `false` where there is none that could be.
+type Restart = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// Starts background work again that has panicked. Filled once, when that work is first started.
+#[derive(Clone, Default)]
+pub struct Reviver(Arc<OnceLock<Restart>>);
+
+impl Debug for Reviver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reviver")
+    }
+}
+
+impl Reviver {
+    /// Fills it; a second call does nothing.
+    pub fn complete(&self, restart: impl Fn(&str) -> bool + Send + Sync + 'static) {
+        self.0.get_or_init(|| Box::new(restart));
+    }
+
+    /// Starts the work called `name` again. Whether there is such work.
+    pub fn revive(&self, name: &str) -> bool {
+        self.0.get().is_some_and(|restart| restart(name))
     }
 }
 
@@ -201,6 +236,14 @@ pub fn notify_ready(status: &str) {
 /// Tells the service manager, if there is one, what we are doing.
 pub fn notify_status(status: &str) {
     notify(&[sd_notify::NotifyState::Status(status)]);
+}
+
+/// Tells the service manager, if there is one, that we live, and how we are.
+pub fn notify_alive(status: &str) {
+    notify(&[
+        sd_notify::NotifyState::Watchdog,
+        sd_notify::NotifyState::Status(status),
+    ]);
 }
 
 /// Tells the service manager, if there is one, that we are ending.

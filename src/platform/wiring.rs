@@ -13,7 +13,7 @@ use super::auth::{Gate, KeySpec};
 use super::config::{Config, ConfigKind, ConfigStore, DaemonRules, Live};
 use super::health::Health;
 use super::http::Routes;
-use super::lifecycle::Tasks;
+use super::lifecycle::{Reviver, Tasks};
 use super::samples::Samples;
 use super::scheduler::{Roster, Task};
 use super::switches::Switches;
@@ -120,6 +120,8 @@ pub struct Wiring {
     pub roster: Roster,
     /// Everything that runs.
     pub tasks: Tasks,
+    /// Starts again what has panicked.
+    pub reviver: Reviver,
     /// What may act by itself; `flags` sets them, everyone else looks.
     pub switches: Switches,
 }

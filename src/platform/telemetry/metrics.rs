@@ -74,6 +74,11 @@ impl Metrics {
             .get_or_init(|| (Arc::clone(table), Arc::clone(counts)));
     }
 
+    /// The table and the server's counts, once they are there.
+    pub fn served(&self) -> Option<&(Arc<Table>, Arc<HttpMetrics>)> {
+        self.served.get()
+    }
+
     /// The whole page.
     pub fn page(&self, spelling: Spelling) -> String {
         let mut page = Page::new(spelling);
@@ -81,7 +86,7 @@ impl Metrics {
         page.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
         page.gauge("echopilot_uptime_seconds", "time since the start");
         page.sample(&[], self.clock.uptime().as_secs_f64());
-        if let Some((table, counts)) = self.served.get() {
+        if let Some((table, counts)) = self.served() {
             write_answers(&mut page, table, counts);
             write_server(&mut page, counts);
         }

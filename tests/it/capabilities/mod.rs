@@ -9,3 +9,4 @@ mod key_care;
 mod keys;
 mod slo;
 mod tasks;
+mod upkeep;
