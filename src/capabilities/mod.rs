@@ -5,6 +5,7 @@ pub mod experiments;
 pub mod flags;
 pub mod host;
 pub mod keys;
+pub mod probes;
 pub mod slo;
 pub mod tasks;
 pub mod upkeep;
@@ -17,6 +18,7 @@ pub const ALL: &[Descriptor] = &[
     flags::DESCRIPTOR,
     experiments::DESCRIPTOR,
     tasks::DESCRIPTOR,
+    probes::DESCRIPTOR,
     slo::DESCRIPTOR,
     upkeep::DESCRIPTOR,
 ];

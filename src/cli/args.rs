@@ -125,6 +125,9 @@ pub(super) enum Verb {
     /// Make, list, rotate and revoke API keys
     #[command(subcommand)]
     Key(KeyVerb),
+    /// What the outside sees: list probes, show one, look now
+    #[command(subcommand)]
+    Probe(ProbeVerb),
     /// Read journals; works while the daemon is down
     #[command(subcommand)]
     Log(LogVerb),
@@ -345,6 +348,23 @@ pub(super) struct KeyNewArgs {
     /// How long it is good, such as `90d`. Default: until revoked
     #[arg(long, value_name = "SPAN")]
     pub(super) expires_in: Option<String>,
+}
+
+/// `probe …`.
+#[derive(Debug, Subcommand)]
+pub(super) enum ProbeVerb {
+    /// All probes: state, uptime, last fault
+    List,
+    /// Everything about one probe
+    Show {
+        /// The probe, as `probe list` shows it
+        name: String,
+    },
+    /// Look now and tell what is found; exits with 1 where that is not good
+    Check {
+        /// The probe, as `probe list` shows it
+        name: String,
+    },
 }
 
 /// `log …`.

@@ -16,6 +16,7 @@ mod flag;
 mod key;
 mod log;
 mod output;
+mod probe;
 mod query;
 mod remote;
 mod restore;
@@ -95,6 +96,7 @@ fn run(global: &Global, verb: &Verb, output: &mut Output) -> Outcome {
         Verb::Exp(verb) => exp::run(verb, &api()?, output),
         Verb::Task(verb) => task::run(verb, &api()?, output),
         Verb::Key(verb) => key::run(verb, &api()?, output),
+        Verb::Probe(verb) => probe::run(verb, &api()?, output),
         Verb::Log(verb) => log::run(verb, home, files, &SystemClock::new(), output),
         Verb::Anomaly(verb) => anomaly::run(verb, files, output),
         Verb::Api(filter) => routes::run(filter, &api()?, output),

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Semaphore, watch};
 
-/// Look-ups at once: enough that a few dozen names whose servers are silent leave room for the
-/// others, few enough that their stacks do not count (our own choice).
-const MOST_AT_ONCE: usize = 64;
+/// Look-ups at once: enough that a hundred names whose servers are silent leave room for the
+/// others, few enough for the 256 tasks of the systemd unit (our own choice).
+const MOST_AT_ONCE: usize = 128;
 /// Stack of a look-up's thread in bytes: several times what the C library's resolver uses.
 const STACK: usize = 256 * 1024;
 

@@ -7,6 +7,7 @@ mod flags;
 pub mod gate;
 mod key_care;
 mod keys;
+mod probes;
 mod slo;
 mod tasks;
 mod upkeep;

@@ -1,0 +1,8 @@
+//! Probes, on a stepped clock and a door that answers as it is told.
+
+mod judged;
+mod kept;
+mod paced;
+mod parents;
+mod state;
+mod world;
