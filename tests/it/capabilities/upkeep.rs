@@ -19,12 +19,15 @@ fn run(world: &World, task: &str) -> Value {
     runs.iter().rfind(mine).expect("a record").clone()
 }
 
-fn alert_keys(world: &World) -> Vec<String> {
-    let body = world.get("/api/alerts").expect(200);
-    let all = body["alerts"].as_array().unwrap().clone();
-    all.iter()
-        .map(|one| one["key"].as_str().unwrap().to_owned())
-        .collect()
+/// Waits until an alert of this key is open, or none is.
+#[track_caller]
+fn until_alert(world: &World, key: &str, is_open: bool) {
+    let what = format!("`{key}` is open: {is_open}");
+    world.until(&what, |world| {
+        let body = world.get("/api/alerts").expect(200);
+        let all = body["alerts"].as_array().unwrap();
+        all.iter().any(|one| one["key"] == key) == is_open
+    });
 }
 
 #[test]
@@ -42,7 +45,7 @@ fn a_line_of_life_each_minute_and_an_alert_for_a_sick_part() {
         world.get("/health").body["checks"]["configs"]["state"] == "degraded"
     });
     world.pass(Duration::from_mins(2), Duration::from_secs(30));
-    assert!(alert_keys(&world).contains(&"health:configs".to_owned()));
+    until_alert(&world, "health:configs", true);
     let last = world.journal_of("upkeep", "upkeep.beat").pop().unwrap();
     assert_eq!(last["status"], "degraded");
 
@@ -51,7 +54,7 @@ fn a_line_of_life_each_minute_and_an_alert_for_a_sick_part() {
         world.get("/health").body["checks"]["configs"]["state"] == "ok"
     });
     world.pass(Duration::from_mins(2), Duration::from_secs(30));
-    assert!(!alert_keys(&world).contains(&"health:configs".to_owned()));
+    until_alert(&world, "health:configs", false);
     let told = world.journal("alerts");
     let about = |line: &&Value| line["key"] == "health:configs";
     assert_eq!(
@@ -89,13 +92,13 @@ fn old_keys_and_stale_flags_are_found_and_only_keys_are_alerts() {
         !has("stale_flag", "STABILIZE_MODE"),
         "a switch is never stale"
     );
-    assert!(alert_keys(&world).contains(&format!("governance:old_key:{id}")));
+    until_alert(&world, &format!("governance:old_key:{id}"), true);
 
     world
         .post(&format!("/api/admin/keys/{id}/revoke"), &Value::Null)
         .expect(200);
     run(&world, "auto-governance");
-    assert!(!alert_keys(&world).contains(&format!("governance:old_key:{id}")));
+    until_alert(&world, &format!("governance:old_key:{id}"), false);
 }
 
 #[test]
@@ -138,8 +141,7 @@ fn an_audit_names_loose_permissions_and_broken_chains() {
             .contains("feature_flags")
     );
     assert_eq!(answer("configs")["ok"], true);
-    let keys = alert_keys(&world);
-    assert!(keys.contains(&"audit:chains".to_owned()), "{keys:?}");
+    until_alert(&world, "audit:chains", true);
 }
 
 #[test]
