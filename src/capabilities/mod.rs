@@ -21,4 +21,5 @@ pub const ALL: &[Descriptor] = &[
     probes::DESCRIPTOR,
     slo::DESCRIPTOR,
     upkeep::DESCRIPTOR,
+    anomalies::DESCRIPTOR,
 ];

@@ -121,6 +121,25 @@ impl Detector {
         }
     }
 
+    /// Takes in values that have been judged before, keeping `most` at most.
+    pub fn refill(&mut self, values: &[f64], most: usize) {
+        self.seen += values.len() as u64;
+        self.window.extend(values);
+        self.trim(most);
+        self.model = None;
+    }
+
+    /// Forgets all but the last `most` values.
+    pub fn trim(&mut self, most: usize) {
+        let over = self.window.len().saturating_sub(most);
+        self.window.drain(..over);
+    }
+
+    /// Takes note of an anomaly that was found before.
+    pub const fn alarmed(&mut self, alarm: Alarm) {
+        self.alarm = Some(alarm);
+    }
+
     /// Samples seen so far.
     pub const fn seen(&self) -> u64 {
         self.seen
@@ -174,10 +193,8 @@ impl Detector {
         self.model = self.model(limits, now);
         let verdict = self.model.map(|model| self.verdict(value, &model, limits));
         self.seen += 1;
-        while self.window.len() >= limits.window.max(1) {
-            self.window.pop_front();
-        }
         self.window.push_back(value);
+        self.trim(limits.window.max(1));
         if let Some(verdict) = verdict.filter(|verdict| verdict.anomaly) {
             self.alarm = Some(Alarm {
                 sample: self.seen,

@@ -153,7 +153,7 @@ fn rows(daemon: &Daemon) -> Vec<Row> {
             let body = &operation["requestBody"]["content"]["application/json"]["example"];
             rows.push(Row {
                 method: method.to_uppercase(),
-                target: format!("{}?{}", path.replace("{id}", "absent"), query.join("&")),
+                target: format!("{}?{}", filled(path), query.join("&")),
                 scope: text(&operation["x-scope"]),
                 body: if body.is_null() {
                     String::new()
@@ -164,6 +164,19 @@ fn rows(daemon: &Daemon) -> Vec<Row> {
         }
     }
     rows
+}
+
+/// `path` with every parameter filled in.
+fn filled(path: &str) -> String {
+    let fill = |part: &'_ str| {
+        if part.starts_with('{') {
+            "absent"
+        } else {
+            part
+        }
+        .to_owned()
+    };
+    path.split('/').map(fill).collect::<Vec<_>>().join("/")
 }
 
 fn text(value: &Value) -> String {

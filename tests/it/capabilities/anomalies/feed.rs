@@ -1,0 +1,57 @@
+//! A series that feeds itself from what is measured anyway.
+
+use std::time::Duration;
+
+use echopilot::platform::samples::Rows;
+
+use crate::world::World;
+
+const RULES: &str = r#"{"feeds": [
+    {"series": "latency", "samples": "shop", "measure": "p95_ms"},
+    {"series": "faults", "samples": "shop", "measure": "bad_percent", "samples_min": 50}
+]}"#;
+
+/// Adds requests of this minute that took `millis`, half of them bad.
+fn serve(world: &World, count: u64, millis: u64) {
+    let mut rows = Rows::new();
+    rows.add("shop", world.now(), count, count / 2, Some(millis * 1000));
+    world.app().samples.add("tests", rows);
+}
+
+fn values(world: &World, series: &str) -> Vec<f64> {
+    let lines = world.journal_of("anomalies", "anomaly.sampled");
+    let own = lines.iter().filter(|line| line["series"] == series);
+    own.flat_map(|line| line["values"].as_array().expect("values").clone())
+        .map(|value| value.as_f64().expect("a number"))
+        .collect()
+}
+
+#[test]
+fn each_whole_minute_with_samples_enough_becomes_one_value_once() {
+    let world = World::with_config("anomalies.json", RULES).start();
+    let minute = Duration::from_mins(1);
+    for (count, millis) in [(50, 80), (5, 9000), (50, 90), (30, 95), (0, 0), (0, 0)] {
+        serve(&world, count, millis);
+        world.advance(minute);
+    }
+    let found = values(&world, "latency");
+    assert_eq!(found.len(), 3, "{found:?}");
+    for (found, near) in found.iter().zip([80.0, 90.0, 95.0]) {
+        assert!((found - near).abs() <= near * 0.02, "{found}, not {near}");
+    }
+    assert_eq!(values(&world, "faults"), [50.0, 50.0]);
+}
+
+#[test]
+fn minutes_without_a_daemon_are_made_up_for_once() {
+    let mut world = World::with_config("anomalies.json", RULES).start();
+    serve(&world, 50, 80);
+    world.advance(Duration::from_mins(1));
+    world.advance(Duration::from_mins(1));
+    assert_eq!(values(&world, "latency").len(), 1);
+    serve(&world, 50, 80);
+    world.restart();
+    world.advance(Duration::from_mins(10));
+    world.advance(Duration::from_mins(1));
+    assert_eq!(values(&world, "latency").len(), 2);
+}
