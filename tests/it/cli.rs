@@ -7,6 +7,7 @@ mod ready;
 mod serve;
 mod start;
 mod tail;
+mod task;
 mod turns;
 mod verbs;
 mod verify;

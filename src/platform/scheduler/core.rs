@@ -32,6 +32,13 @@ pub(super) struct Queued {
     pub(super) trigger: Trigger,
 }
 
+impl Queued {
+    /// Whether somebody asked for it.
+    pub(super) fn is_manual(&self) -> bool {
+        self.trigger == Trigger::Manual
+    }
+}
+
 /// A run under way.
 #[derive(Debug, Clone)]
 pub(super) struct Running {
@@ -160,6 +167,8 @@ pub struct Core {
     pub(super) backs: u32,
     pub(super) seen: Moment,
     pub(super) origin: Origin,
+    /// What came of a change of the rules; the next look tells it.
+    pub(super) owed: Turn,
 }
 
 impl Core {
@@ -209,6 +218,7 @@ impl Core {
             backs: view.backs,
             seen: at,
             origin,
+            owed: Turn::default(),
         };
         core.arm_all(at);
         core
@@ -326,8 +336,8 @@ impl Core {
 
     /// Puts other rules in force. A slot that came due under the old ones is not lost, even if its
     /// jitter is not over; due times of the new ones that lie in the past are not made up for.
-    pub fn set_rules(&mut self, rules: Arc<LoopRules>, at: Moment) -> Turn {
-        let mut turn = Turn::default();
+    pub fn set_rules(&mut self, rules: Arc<LoopRules>, at: Moment) {
+        let mut turn = std::mem::take(&mut self.owed);
         for index in 0..self.rows.len() {
             let row = &mut self.rows[index];
             let next = TaskRules::of(&*row.task, rules.of(&*row.task), at.now);
@@ -345,7 +355,7 @@ impl Core {
         }
         self.rules = rules;
         self.arm_all(at);
-        turn
+        self.owed = turn;
     }
 
     /// The number of a task by name or alias.
@@ -380,10 +390,8 @@ impl Core {
 
     /// Whether nothing is due, waiting or under way.
     pub fn is_idle(&self, at: Moment) -> bool {
-        let due = |Reverse((due, entry, index)): &Reverse<(Duration, u64, usize)>| {
-            *due <= at.uptime && self.rows[*index].entry == *entry
-        };
-        self.running.is_empty() && self.ready.is_empty() && !self.heap.peek().is_some_and(due)
+        let due = |row: &Row| row.next.is_some_and(|next| next <= at.now);
+        self.running.is_empty() && self.ready.is_empty() && !self.rows.iter().any(due)
     }
 }
 

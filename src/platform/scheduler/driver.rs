@@ -104,14 +104,10 @@ impl Scheduler {
         let rules = Arc::new(rules);
         let at = self.moment();
         *locked(&self.inner.rules) = Arc::clone(&rules);
-        let turn = {
-            let mut core = locked(&self.inner.core);
-            core.as_mut().map(|core| core.set_rules(rules, at))
-        };
-        if let Some(turn) = turn {
-            self.write(turn.events, at);
-            self.inner.wake.notify_one();
+        if let Some(core) = locked(&self.inner.core).as_mut() {
+            core.set_rules(rules, at);
         }
+        self.wake();
     }
 
     /// Runs the loop until told to stop.

@@ -18,10 +18,8 @@ use super::watch;
 impl Core {
     /// What is to be done now.
     pub fn turn(&mut self, gates: Gates, at: Moment) -> Turn {
-        let mut turn = Turn {
-            wait: TICK,
-            ..Turn::default()
-        };
+        let mut turn = std::mem::take(&mut self.owed);
+        turn.wait = TICK;
         self.notice_step(at, &mut turn);
         if gates.fence.is_none() {
             return turn;
@@ -106,11 +104,12 @@ impl Core {
         }
         self.rows[index].past.progress.deal(due.at, due.missed);
         self.arm(index, look.next, at);
-        if due.is_late {
+        let was_missed = due.is_late || due.missed > 0;
+        if was_missed {
             watch::late(&self.rows[index], due, at.now, &mut turn.notices);
         }
         let run = self.name_run();
-        let trigger = if due.is_late {
+        let trigger = if was_missed {
             Trigger::Missed
         } else {
             Trigger::Schedule
@@ -132,6 +131,10 @@ impl Core {
             }
             Some(current) if row.rules.overlap == Overlap::Skip => {
                 let why = format!("run `{current}` was still going");
+                self.pass_over(index, &queued, why, at, turn);
+            }
+            Some(_) if row.latest.as_ref().is_some_and(Queued::is_manual) => {
+                let why = "a run that was asked for waits already".to_owned();
                 self.pass_over(index, &queued, why, at, turn);
             }
             Some(_) => {

@@ -61,7 +61,8 @@ fn found(
     })
 }
 
-/// A slot was not seen in time: nothing ran, or the clock jumped.
+/// A slot was not seen in time, or others before it were not seen at all: nothing ran, or the clock
+/// jumped.
 pub(super) fn late(row: &Row, due: DueSlot, now: DateTime<Utc>, notices: &mut Vec<Notice>) {
     let (task, was) = (row.task.name(), time::stamp(due.at));
     let late = spelled(now - due.at);
@@ -73,9 +74,9 @@ pub(super) fn late(row: &Row, due: DueSlot, now: DateTime<Utc>, notices: &mut Ve
     let done = if due.is_dropped {
         "is not made up for"
     } else {
-        "runs late"
+        "runs"
     };
-    let summary = format!("task `{task}` was due at {was} and {done}, {late} after it{missed}");
+    let summary = format!("task `{task}` was due at {was} and {done}, {late} late{missed}");
     notices.push(found(row, "late", Severity::Warning, summary, due.at));
 }
 

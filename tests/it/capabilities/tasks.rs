@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::world::{World, noon};
+use crate::world::{World, at, noon};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -42,14 +42,19 @@ fn a_task_runs_when_it_is_due_and_each_run_is_a_record() {
         (&newest["late_ms"], &newest["attempt"]),
         (&json!(0), &json!(1))
     );
-    let begun = world.journal_of("task_runs", "task.started");
-    let ended = world.journal_of("task_runs", "task.finished");
-    let of = |lines: &[Value]| {
-        let own = lines.iter().filter(|line| line["task"] == "heartbeat");
-        own.map(|line| line["run"].clone()).collect::<Vec<_>>()
-    };
+    let begun = of_heartbeat(&world, "task.started");
+    let ended = of_heartbeat(&world, "task.finished");
+    let of =
+        |lines: &[Value]| -> Vec<Value> { lines.iter().map(|line| line["run"].clone()).collect() };
     assert_eq!(of(&begun), of(&ended));
     assert_eq!(of(&begun).len(), 3);
+}
+
+/// Lines about the heartbeat; other tasks have theirs.
+fn of_heartbeat(world: &World, kind: &str) -> Vec<Value> {
+    let mut lines = world.journal_of("task_runs", kind);
+    lines.retain(|line| line["task"] == "heartbeat");
+    lines
 }
 
 fn heartbeat(world: &World) -> Value {
@@ -162,7 +167,7 @@ fn what_was_missed_in_a_downtime_runs_once_and_says_so() {
     let last = heartbeat(&world)["last"].clone();
     assert_eq!(last["scheduled_for"], "2026-11-21T18:01:00.000Z");
     assert_eq!(last["missed"], 359);
-    assert_eq!(world.journal_of("task_runs", "task.finished").len(), 2);
+    assert_eq!(of_heartbeat(&world, "task.finished").len(), 2);
 }
 
 #[test]
@@ -175,12 +180,12 @@ fn a_run_that_a_kill_cut_off_is_recorded_at_the_next_start() {
         .post("/api/tasks/heartbeat/run", &Value::Null)
         .expect(202);
     world.until("its first line is on record", |world| {
-        !world.journal_of("task_runs", "task.started").is_empty()
+        !of_heartbeat(world, "task.started").is_empty()
     });
     world.kill();
     world = world.start();
     assert_eq!(starts.get(), 2);
-    let lines = world.journal_of("task_runs", "task.finished");
+    let lines = of_heartbeat(&world, "task.finished");
     assert_eq!(lines.len(), 1);
     // The run is so short that it may have ended before.
     if lines[0]["outcome"] != "ok" {
@@ -228,9 +233,9 @@ fn an_edit_of_the_file_changes_a_cadence_without_a_restart() {
         heartbeat(world)["paused"] == true
     });
     assert_eq!(heartbeat(&world)["paused_by"], "configs/tasks.json");
-    let before = world.journal_of("task_runs", "task.finished").len();
+    let before = of_heartbeat(&world, "task.finished").len();
     world.pass(MINUTE * 3, MINUTE);
-    assert_eq!(world.journal_of("task_runs", "task.finished").len(), before);
+    assert_eq!(of_heartbeat(&world, "task.finished").len(), before);
 }
 
 #[test]
@@ -300,4 +305,27 @@ fn a_machine_that_slept_runs_once_and_the_step_is_on_record() {
     let steps = world.journal_of("task_runs", "clock.stepped");
     assert_eq!(steps.len(), 1);
     assert_eq!(steps[0]["by_ms"], 21_600_000);
+}
+
+#[test]
+fn lines_of_earlier_versions_are_read() {
+    let world = World::at(at("2026-11-21T12:30:00Z"));
+    let logs = world.home().join("logs");
+    std::fs::create_dir_all(&logs).unwrap();
+    let golden = include_str!("../../fixtures/logs/task_runs.ndjson");
+    std::fs::write(logs.join("task_runs.ndjson"), golden).unwrap();
+    let world = world.start();
+    let task = heartbeat(&world);
+    // Four good ones of which three are in the file, and one that was cut off.
+    assert_eq!(task["stats"]["runs"]["ok"], 4, "{task}");
+    assert_eq!(task["stats"]["runs"]["failed"], 1);
+    assert_eq!(task["paused"], false);
+    let told = world.get("/api/tasks/heartbeat/history").expect(200);
+    let cut_off = &told["runs"][3];
+    assert_eq!(cut_off["run"], "55f8d5c3-5");
+    assert_eq!(cut_off["reason"], "the process ended during the run");
+    assert_eq!(cut_off["started"], "2026-11-21T12:03:10.000Z");
+    // The clock had gone back behind 12:12; from there on it is due again.
+    assert_eq!(told["runs"][4]["scheduled_for"], "2026-11-21T12:30:00.000Z");
+    assert_eq!(told["runs"][4]["missed"], 17);
 }

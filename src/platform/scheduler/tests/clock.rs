@@ -58,7 +58,7 @@ fn a_clock_that_jumps_ahead_runs_each_task_once() {
     bench.step(TimeDelta::hours(3));
     let mut slots = bench.slots();
     slots.sort();
-    assert_eq!(slots, ["21 01:10 late", "21 03:00 for 35 more"]);
+    assert_eq!(slots, ["21 01:10 late", "21 03:00 late for 35 more"]);
     let stepped = bench.core.backs();
     assert_eq!(stepped, 0);
 }

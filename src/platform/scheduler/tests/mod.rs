@@ -323,10 +323,9 @@ fn other_rules_lose_and_repeat_no_slot() {
     // Due, and not yet looked at, when the rules change.
     bench.at.now += TimeDelta::minutes(5);
     bench.at.uptime += Duration::from_mins(5);
-    let turn = bench
+    bench
         .core
         .set_rules(Arc::new(one("often", cadence("7m"))), bench.at);
-    bench.take(turn);
     bench.settle();
     assert_eq!(bench.slots(), ["21 09:10", "21 09:20"]);
     bench.live(TimeDelta::minutes(8));
