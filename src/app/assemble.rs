@@ -51,6 +51,8 @@ pub struct App {
     pub alerts: Alerts,
     /// What is counted and timed.
     pub samples: Samples,
+    /// What is done again and again.
+    pub roster: Roster,
     /// Everything that runs.
     pub tasks: Tasks,
     /// The server, not yet listening.
@@ -148,16 +150,7 @@ pub fn assemble(
         switches: Switches::default(),
         seams,
     };
-    let mut capabilities = Vec::with_capacity(ALL.len());
-    for descriptor in ALL {
-        let built = (descriptor.build)(&wiring)
-            .with_context(|| format!("cannot start `{}`", descriptor.name))?;
-        capabilities.push((descriptor.name, built));
-    }
-    let all_tasks = capabilities
-        .iter()
-        .flat_map(|(_, capability)| Arc::clone(capability).tasks());
-    wiring.roster.complete(all_tasks.collect());
+    let capabilities = build_all(&wiring)?;
     watch_health(&wiring, &capabilities);
     let server = build_server(&wiring, rules, &capabilities)?;
     let Wiring {
@@ -165,6 +158,7 @@ pub fn assemble(
         health,
         alerts,
         samples,
+        roster,
         tasks,
         reviver,
         ..
@@ -180,11 +174,27 @@ pub fn assemble(
         health,
         alerts,
         samples,
+        roster,
         tasks,
         server,
         reviver,
         capabilities,
     })
+}
+
+/// Builds every capability, and makes their tasks known.
+fn build_all(wiring: &Wiring) -> anyhow::Result<Vec<(&'static str, Arc<dyn Capability>)>> {
+    let mut capabilities = Vec::with_capacity(ALL.len());
+    for descriptor in ALL {
+        let built = (descriptor.build)(wiring)
+            .with_context(|| format!("cannot start `{}`", descriptor.name))?;
+        capabilities.push((descriptor.name, built));
+    }
+    let all_tasks = capabilities
+        .iter()
+        .flat_map(|(_, capability)| Arc::clone(capability).tasks());
+    wiring.roster.complete(all_tasks.collect());
+    Ok(capabilities)
 }
 
 fn fixed_keys(given: &GivenKeys, local: Option<KeySpec>) -> Vec<KeySpec> {

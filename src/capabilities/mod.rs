@@ -22,4 +22,5 @@ pub const ALL: &[Descriptor] = &[
     slo::DESCRIPTOR,
     upkeep::DESCRIPTOR,
     anomalies::DESCRIPTOR,
+    host::DESCRIPTOR,
 ];

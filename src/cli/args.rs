@@ -134,6 +134,8 @@ pub(super) enum Verb {
     /// See what the anomaly detector says of recorded series
     #[command(subcommand)]
     Anomaly(AnomalyVerb),
+    /// How the machine is: readings, warnings and forecasts of the latest look
+    Host,
     /// List every route of the HTTP API, each with an example
     Api(ApiArgs),
     /// Print the JSON Schemas of the configuration files, or write them

@@ -13,6 +13,7 @@ mod excerpt;
 mod exp;
 mod failure;
 mod flag;
+mod host;
 mod key;
 mod log;
 mod output;
@@ -99,6 +100,7 @@ fn run(global: &Global, verb: &Verb, output: &mut Output) -> Outcome {
         Verb::Probe(verb) => probe::run(verb, &api()?, output),
         Verb::Log(verb) => log::run(verb, home, files, &SystemClock::new(), output),
         Verb::Anomaly(verb) => anomaly::run(verb, files, output),
+        Verb::Host => host::run(&api()?, output),
         Verb::Api(filter) => routes::run(filter, &api()?, output),
         Verb::Schema(schema) => schema::run(schema, home, &kinds, files, output),
     }

@@ -8,7 +8,9 @@ use chrono::{DateTime, Utc};
 
 use super::config::HostRules;
 use super::model::{Change, Figure, Forecast, Key, Known, Rates, Rule, Warning, Watch, Watches};
-use crate::seams::host::{ClockSync, CpuTicks, Handles, Reading, Traffic, UnitReading, UnitState};
+use crate::seams::host::{
+    ClockSync, CpuTicks, Handles, Reading, Traffic, UnitReading, UnitState, Volume,
+};
 
 /// Percent of a whole.
 const WHOLE: f64 = 100.0;
@@ -115,11 +117,7 @@ pub fn figures(
         add(machine(warning), value, rule);
     }
     for (mount, volume) in &reading.volumes {
-        let disk = volume.and_then(|v| percent(v.used, v.used.saturating_add(v.available)));
-        let inodes = volume.and_then(|v| {
-            let all = v.inodes_used.saturating_add(v.inodes_free);
-            percent(v.inodes_used, all)
-        });
+        let (disk, inodes) = (volume.and_then(disk), volume.and_then(inodes));
         let full = match forecasts.get(mount) {
             Some(Forecast::Hours(hours)) => Some(*hours),
             Some(Forecast::Never) => Some(f64::INFINITY),
@@ -206,6 +204,17 @@ pub fn swap(reading: &Reading) -> Option<f64> {
     percent(used, memory.swap_total)
 }
 
+/// Room in use, in percent of what programs without privilege may use, as `df` reckons it.
+pub fn disk(volume: Volume) -> Option<f64> {
+    percent(volume.used, volume.used.saturating_add(volume.available))
+}
+
+/// Inodes in use, in percent.
+pub fn inodes(volume: Volume) -> Option<f64> {
+    let all = volume.inodes_used.saturating_add(volume.inodes_free);
+    percent(volume.inodes_used, all)
+}
+
 /// Kills since the run before, also if the machine was started anew in between. The first run of
 /// all knows of none: it cannot tell new ones from old ones.
 fn oom_kills(reading: &Reading, known: &Known) -> Option<u64> {
@@ -252,22 +261,19 @@ pub fn judge(
         let mut watch = watches.get(&figure.key).copied().unwrap_or_default();
         if gap {
             (watch.bad, watch.good) = (0, 0);
+            watch.from = watch.from.filter(|_| watch.since.is_some());
         }
         if let Some(value) = figure.value
-            && let Some(raised) = step(&mut watch, &figure.rule, value)
+            && let Some(raised) = step(&mut watch, &figure.rule, value, now)
         {
-            let since = if raised {
-                now
-            } else {
-                watch.since.unwrap_or(now)
-            };
-            watch.since = raised.then_some(now);
+            let from = watch.from.unwrap_or(now);
+            (watch.from, watch.since) = (raised.then_some(from), raised.then_some(now));
             changes.push(Change {
                 key: figure.key.clone(),
                 raised,
                 value: Some(value),
                 rule: Some(figure.rule),
-                since,
+                from,
             });
         }
         if watch != Watch::default() {
@@ -283,7 +289,7 @@ pub fn judge(
                 raised: false,
                 value: None,
                 rule: None,
-                since,
+                from: watch.from.unwrap_or(since),
             });
         }
     }
@@ -291,26 +297,27 @@ pub fn judge(
 }
 
 /// Takes one known value; whether it raises or clears the warning.
-fn step(watch: &mut Watch, rule: &Rule, value: f64) -> Option<bool> {
+fn step(watch: &mut Watch, rule: &Rule, value: f64, now: DateTime<Utc>) -> Option<bool> {
     if watch.since.is_none() {
-        watch.good = 0;
-        watch.bad = if rule.is_bad(value) {
-            watch.bad.saturating_add(1)
-        } else {
-            0
-        };
+        if !rule.is_bad(value) {
+            *watch = Watch::default();
+            return None;
+        }
+        if watch.bad == 0 {
+            watch.from = Some(now);
+        }
+        watch.bad = watch.bad.saturating_add(1);
         let raised = watch.bad >= rule.raise_cycles.max(1);
         if raised {
             watch.bad = 0;
         }
         return raised.then_some(true);
     }
-    watch.bad = 0;
-    watch.good = if rule.is_good(value) {
-        watch.good.saturating_add(1)
-    } else {
-        0
-    };
+    if !rule.is_good(value) {
+        watch.good = 0;
+        return None;
+    }
+    watch.good = watch.good.saturating_add(1);
     let cleared = watch.good >= rule.clear_cycles.max(1);
     if cleared {
         watch.good = 0;

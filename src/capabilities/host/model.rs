@@ -212,6 +212,8 @@ pub struct Watch {
     pub bad: u32,
     /// Good readings in a row since it was raised.
     pub good: u32,
+    /// When the row of bad readings began.
+    pub from: Option<DateTime<Utc>>,
     /// Since when it is raised.
     pub since: Option<DateTime<Utc>>,
 }
@@ -230,8 +232,8 @@ pub struct Change {
     pub value: Option<f64>,
     /// The rule it was held against.
     pub rule: Option<Rule>,
-    /// When it was raised.
-    pub since: DateTime<Utc>,
+    /// The first bad reading of those that raised it.
+    pub from: DateTime<Utc>,
 }
 
 /// Figures that take two readings.

@@ -196,6 +196,24 @@ fn a_warning_needs_bad_readings_in_a_row() {
 }
 
 #[test]
+fn a_warning_began_with_its_first_bad_reading() {
+    let key = Key::machine(Warning::HighCpu);
+    let mut watches = Watches::new();
+    for (cycle, value) in (0..).zip([90.0, 1.0, 90.0, 90.0, 90.0]) {
+        let figure = Figure {
+            key: key.clone(),
+            value: Some(value),
+            rule: RULE,
+        };
+        let (after, changes) = judge(&watches, &[figure], at(cycle), false);
+        assert!(changes.iter().all(|change| change.from == at(2)));
+        watches = after;
+    }
+    assert_eq!(watches[&key].from, Some(at(2)));
+    assert_eq!(watches[&key].since, Some(at(4)));
+}
+
+#[test]
 fn readings_before_a_gap_are_not_in_a_row_with_those_after() {
     let bad = [Some(90.0); 5];
     assert_eq!(told(&bad, &[]), [(2, true)]);
@@ -225,7 +243,7 @@ fn what_is_not_watched_any_more_is_cleared() {
         raised: false,
         value: None,
         rule: None,
-        since: at(0),
+        from: at(0),
     };
     assert_eq!(changes, [expected]);
     assert!(watches.is_empty());
