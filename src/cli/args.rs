@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args as Group, Parser, Subcommand};
 
 use super::output::{ColorChoice, Manners, word};
+use super::slo::SloArgs;
 use crate::app::settings;
 
 /// Shown under the list of verbs.
@@ -122,6 +123,8 @@ pub(super) enum Verb {
     /// See, run, pause and resume what the daemon does by itself
     #[command(subcommand)]
     Task(TaskVerb),
+    /// Objectives: error budgets, burn rates, open alerts; replays of edited rules
+    Slo(SloArgs),
     /// Make, list, rotate and revoke API keys
     #[command(subcommand)]
     Key(KeyVerb),

@@ -24,6 +24,7 @@ mod restore;
 mod routes;
 mod schema;
 mod serve;
+mod slo;
 mod status;
 mod task;
 mod verify;
@@ -96,6 +97,16 @@ fn run(global: &Global, verb: &Verb, output: &mut Output) -> Outcome {
         Verb::Flag(verb) => flag::run(verb, &api()?, output),
         Verb::Exp(verb) => exp::run(verb, &api()?, output),
         Verb::Task(verb) => task::run(verb, &api()?, output),
+        Verb::Slo(args) => {
+            let clock = &SystemClock::new();
+            let around = slo::Around {
+                home,
+                kinds: &kinds,
+                files,
+                clock,
+            };
+            slo::run(args, &around, api, output)
+        }
         Verb::Key(verb) => key::run(verb, &api()?, output),
         Verb::Probe(verb) => probe::run(verb, &api()?, output),
         Verb::Log(verb) => log::run(verb, home, files, &SystemClock::new(), output),

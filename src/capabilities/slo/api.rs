@@ -18,6 +18,12 @@ use crate::platform::http::{Call, HttpError, JsonBody, Reply, Route, Routes, Sco
 /// The rows of the route table.
 pub(super) fn routes(slo: &Arc<Slo>) -> Routes {
     let state = || Arc::clone(slo);
+    let mut replayed = Route::post(
+        "/api/slo/replay",
+        Scope::Operate,
+        "what other rules would have fired on the recorded past; changes nothing",
+    );
+    replayed.body_limit = MOST_RULES;
     vec![
         Route::get(
             "/api/slo",
@@ -33,16 +39,15 @@ pub(super) fn routes(slo: &Arc<Slo>) -> Routes {
         )
         .gives::<Detail>()
         .handler(get(detail).with_state(state())),
-        Route::post(
-            "/api/slo/replay",
-            Scope::Operate,
-            "what other rules would have fired on the recorded past; changes nothing",
-        )
-        .takes::<ReplayRequest>(REPLAY_EXAMPLE)
-        .gives::<Replayed>()
-        .handler(post(replay).with_state(state())),
+        replayed
+            .takes::<ReplayRequest>(REPLAY_EXAMPLE)
+            .gives::<Replayed>()
+            .handler(post(replay).with_state(state())),
     ]
 }
+
+/// Bytes of a replay's body at most: rules of hundreds of objectives.
+const MOST_RULES: usize = 512 << 10;
 
 /// A body that asks for something small.
 const REPLAY_EXAMPLE: &str = r#"{"config":"{\"objectives\":{\"web\":{\"series\":\"echopilot\",\"kind\":\"availability\",\"target_percent\":99.5}}}"}"#;

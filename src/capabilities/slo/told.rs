@@ -80,8 +80,9 @@ impl Slo {
         let objectives = || rules.objectives.iter().map(|watched| &watched.objective);
         // What came before the first minute that is decided stands in the windows of that minute.
         let longest = TimeDelta::minutes(MOST_MINUTES);
-        let from = span.from.unwrap_or(span.now) - longest;
-        let pasts = recorded(&self.samples, objectives(), from, span.now)?;
+        let until = span.until.unwrap_or(span.now).min(span.now);
+        let from = span.from.unwrap_or(until) - longest;
+        let pasts = recorded(&self.samples, objectives(), from, until)?;
         let replay = |(objective, past): (&Objective, Recorded)| {
             // What if it had been written down in time: that is the question.
             let windows = rules.maintenance.iter();

@@ -1,3 +1,5 @@
 //! SLOs, by what a caller sees of them.
 
+mod guard;
 mod intake_tail;
+mod verbs;
