@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::intake::{self, config::SourceConfig};
 use super::model::{Kind, LowTraffic, MaintenanceWindow, Objective, Rule, highest_burn};
-use super::rules::{Freeze, SloRules, Told, Watched};
+use super::rules::{SloRules, Told, Watched};
 use super::text;
 use crate::base::json::{Path, Tree};
 use crate::base::names::is_name;
@@ -76,10 +76,6 @@ struct RawObjective {
     /// How few requests are judged.
     #[serde(default)]
     low_traffic: RawLowTraffic,
-    /// Whether an exhausted budget sets `STABILIZE_MODE`, until somebody takes it back. Default
-    /// false.
-    #[serde(default)]
-    freeze_on_exhaustion: bool,
 }
 
 const fn thirty() -> u32 {
@@ -271,11 +267,6 @@ fn watched(name: &str, raw: &RawObjective) -> Watched {
             page: raw.severities.page,
             ticket: raw.severities.ticket,
             budget: raw.severities.budget,
-        },
-        freeze: if raw.freeze_on_exhaustion {
-            Freeze::OnExhaustion
-        } else {
-            Freeze::Never
         },
     }
 }

@@ -34,8 +34,6 @@ pub struct Watched {
     pub objective: Objective,
     /// How urgent its alert events are.
     pub told: Told,
-    /// Whether it stops automatic changes.
-    pub freeze: Freeze,
 }
 
 /// Severities of alert events.
@@ -57,15 +55,6 @@ impl Told {
             Severity::Ticket => self.ticket,
         }
     }
-}
-
-/// Whether an exhausted budget sets `STABILIZE_MODE`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Freeze {
-    /// No.
-    Never,
-    /// Yes.
-    OnExhaustion,
 }
 
 /// What does not count for an objective: `declared` are windows with the time they were first seen.
