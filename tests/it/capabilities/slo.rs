@@ -2,4 +2,5 @@
 
 mod guard;
 mod intake_tail;
+mod lines;
 mod verbs;
