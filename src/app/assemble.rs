@@ -18,7 +18,7 @@ use crate::platform::config::{
     ConfigKind, ConfigStore, DaemonConfig, DaemonRules, EXPOSURES, Live, kind, read,
 };
 use crate::platform::health::{self, Health, State};
-use crate::platform::http::{Descriptions, LiveRules, Role, Server, ServerParts, Table};
+use crate::platform::http::{Descriptions, LiveRules, Role, Route, Server, ServerParts, Table};
 use crate::platform::lifecycle::{self, Reviver, Tasks};
 use crate::platform::samples::Samples;
 use crate::platform::scheduler::Roster;
@@ -298,7 +298,11 @@ fn build_server(
         rows.extend(Arc::clone(capability).routes());
     }
     let table = Arc::new(Table::new(rows)?);
-    let counts = Arc::new(HttpMetrics::new(table.rows().len()));
+    // Probes are not limited; they say nothing of how callers are served, and neither do scrapes.
+    let own = |row: &Route| row.limited && row.path != "/metrics";
+    let own = table.rows().iter().map(own).collect();
+    let counts = HttpMetrics::new(table.rows().len()).counting_own(own);
+    let counts = Arc::new(counts);
     metrics.complete(&table, &counts);
     descriptions.complete(&table);
     let parts = ServerParts {

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::api;
 use super::config::SloConfig;
 use super::guard::Slo;
+use super::intake::Intake;
 use super::tasks::SloGuard;
 use crate::platform::config::kind;
 use crate::platform::http::Routes;
@@ -22,27 +23,39 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
 };
 
 #[derive(Debug)]
-struct Running(Arc<Slo>);
+struct Running {
+    slo: Arc<Slo>,
+    intake: Arc<Intake>,
+}
 
 fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
-    Ok(Arc::new(Running(Slo::open(wiring)?)))
+    let slo = Slo::open(wiring)?;
+    let intake = Intake::new(wiring, slo.live.clone());
+    Ok(Arc::new(Running { slo, intake }))
 }
 
 impl Capability for Running {
     fn routes(self: Arc<Self>) -> Routes {
-        api::routes(&self.0)
+        let mut rows = api::routes(&self.slo);
+        rows.extend(self.intake.routes());
+        rows
     }
 
     fn tasks(self: Arc<Self>) -> Vec<Arc<dyn Task>> {
-        vec![Arc::new(SloGuard(Arc::clone(&self.0)))]
+        vec![Arc::new(SloGuard(Arc::clone(&self.slo)))]
     }
 
     fn background(self: Arc<Self>, stop: CancellationToken) -> Vec<(&'static str, Background)> {
-        vec![("slo-watch", Box::pin(Arc::clone(&self.0).watch(stop)))]
+        let intake = Arc::clone(&self.intake).run(stop.clone());
+        let watch = Arc::clone(&self.slo).watch(stop);
+        vec![
+            ("slo-intake", Box::pin(intake)),
+            ("slo-watch", Box::pin(watch)),
+        ]
     }
 
     fn trouble(&self) -> Option<String> {
-        None
+        self.intake.trouble()
     }
 
     fn close(&self) {}

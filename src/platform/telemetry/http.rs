@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::platform::samples::{BUCKETS, Histogram, bound_of, bucket_of};
+
 /// Upper bounds of the latency buckets, in microseconds: from a cached answer to the longest wait
 /// that a request is allowed (rule H1).
 pub const LATENCY_BOUNDS_US: [u64; 12] = [
@@ -51,6 +53,34 @@ pub struct HttpMetrics {
     /// Handlers that panicked.
     pub panics: AtomicU64,
     refused: [AtomicU64; 4],
+    own: OwnRequests,
+}
+
+/// The requests that say how well the daemon serves, for its own objectives: those that found a row
+/// and are no probe of it.
+#[derive(Debug, Default)]
+struct OwnRequests {
+    /// Whether the requests of a row count.
+    counted: Vec<bool>,
+    /// How many there were by bucket of duration, since they were last taken.
+    durations: Vec<AtomicU64>,
+    /// How many of them failed by our fault.
+    bad: AtomicU64,
+}
+
+impl OwnRequests {
+    fn count(&self, row: Option<usize>, status: u16, took_us: u64) {
+        if !row.is_some_and(|row| self.counted.get(row).copied().unwrap_or(false)) {
+            return;
+        }
+        if status >= 500 {
+            // Before the request itself: whoever takes both in between sees no bad one too few.
+            self.bad.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(bucket) = self.durations.get(usize::from(bucket_of(took_us))) {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl HttpMetrics {
@@ -62,6 +92,29 @@ impl HttpMetrics {
                 .collect(),
             ..Self::default()
         }
+    }
+
+    /// Counts the requests of these rows as the daemon's own, see [`HttpMetrics::take_own`].
+    #[must_use]
+    pub fn counting_own(mut self, counted: Vec<bool>) -> Self {
+        self.own.counted = counted;
+        self.own.durations.resize_with(BUCKETS, AtomicU64::default);
+        self
+    }
+
+    /// The daemon's own requests since this was last asked: their durations, and how many failed by
+    /// our fault.
+    pub fn take_own(&self) -> (Histogram, u64) {
+        let mut durations = Histogram::default();
+        for (bucket, count) in (0_u16..).zip(&self.own.durations) {
+            if count.load(Ordering::Relaxed) == 0 {
+                continue;
+            }
+            durations.add_bucket(bucket, count.swap(0, Ordering::Relaxed));
+            // The greatest is known by its bucket only.
+            durations.raise_max(bound_of(bucket + 1).saturating_sub(1));
+        }
+        (durations, self.own.bad.swap(0, Ordering::Relaxed))
     }
 
     /// Counts one answer.
@@ -76,6 +129,7 @@ impl HttpMetrics {
             class.fetch_add(1, Ordering::Relaxed);
         }
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.own.count(row, status, took);
         let place = LATENCY_BOUNDS_US.iter().position(|bound| took <= *bound);
         if let Some(bucket) = counts.latency.get(place.unwrap_or(LATENCY_BOUNDS_US.len())) {
             bucket.fetch_add(1, Ordering::Relaxed);

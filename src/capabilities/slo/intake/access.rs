@@ -19,8 +19,9 @@ use crate::platform::samples::Rows;
 const MAX_AHEAD_SECS: i64 = 300;
 
 /// Rows that are gathered before they are handed on: a backlog of a quiet site has a row for every
-/// line, and neither memory nor a line of the journal may grow with it.
-const MAX_ROWS: usize = 512;
+/// line, and neither memory nor a line of the journal may grow with it. The store writes so many in
+/// one line.
+const MAX_ROWS: usize = 200;
 
 /// How the lines are written.
 #[derive(Debug, Clone)]

@@ -6,16 +6,25 @@
 //! What is broken is counted and passed over; nothing in a log can end the daemon.
 
 pub mod access;
+mod api;
+mod asking;
 pub mod config;
 pub mod decimal;
+mod follow;
 pub mod format;
 pub mod instant;
 pub mod line;
 pub mod ndjson;
+mod own;
+mod push;
 pub mod rules;
 pub mod scrape;
 pub mod select;
+pub mod status;
 pub mod tail;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;
+
+pub use watch::Intake;
