@@ -33,11 +33,16 @@ fn samples(world: &World, from: DateTime<Utc>, minutes: i64, (n, bad): (u64, u64
     world.app().samples.add("test", rows);
 }
 
+/// Lets time pass without waiting for the task loop to rest: what other tasks do is not ours.
+fn step(world: &World, span: Duration) {
+    world.clock.advance(span);
+}
+
 /// Lets minutes pass in each of which `n` samples come in, `bad` of them bad.
 fn live(world: &World, minutes: i64, n: u64, bad: u64) {
     for _ in 0..minutes {
         samples(world, world.now(), 1, (n, bad), 20);
-        world.advance(Duration::from_mins(1));
+        step(world, Duration::from_mins(1));
         let minute = world.now().timestamp() / 60;
         world.until("the guard has looked", |world| {
             let report = world.get("/api/slo").body;
@@ -57,7 +62,7 @@ fn clean(world: &World) {
         (100, 0),
         20,
     );
-    world.advance(Duration::from_millis(1500));
+    step(world, Duration::from_millis(1500));
 }
 
 fn kinds(world: &World) -> Vec<String> {
@@ -290,8 +295,9 @@ fn an_exhausted_budget_is_told_and_the_worst_objective_comes_first() {
     let told = world.journal_of("slo", "slo.budget_changed");
     assert_eq!(told[0]["level"], "exhausted");
     let alerts = world.get("/api/alerts").expect(200);
-    assert_eq!(alerts["alerts"][0]["key"], "slo:b:budget");
-    assert_eq!(alerts["alerts"][0]["severity"], "error");
+    let mut active = alerts["alerts"].as_array().unwrap().iter();
+    let budget = active.find(|alert| alert["key"] == "slo:b:budget").unwrap();
+    assert_eq!(budget["severity"], "error");
 }
 
 #[test]
@@ -301,9 +307,10 @@ fn an_objective_that_is_taken_out_takes_its_alerts_along() {
     live(&world, 3, 100, 100);
     world.save("slo.json", r#"{ "objectives": {} }"#);
     world.until("its page has ended", |world| {
-        world.advance(Duration::from_mins(1));
-        let alerts = world.get("/api/alerts").expect(200);
-        alerts["count"] == 0
+        step(world, Duration::from_mins(1));
+        let active = world.get("/api/alerts").expect(200)["alerts"].clone();
+        let mut active = active.as_array().unwrap().iter();
+        active.all(|alert| alert["source"] != "slo")
     });
     assert!(kinds(&world).contains(&"slo.objective_removed null".to_owned()));
 }
@@ -321,7 +328,7 @@ fn a_replay_tells_what_other_rules_would_have_fired() {
         world.post("/api/slo/replay", &body).expect(200)
     };
     world.until("the minutes are on record", |world| {
-        world.advance(Duration::from_secs(2));
+        step(world, Duration::from_secs(2));
         !world.journal("samples").is_empty()
     });
     let found = ask(json!({}));
