@@ -3,6 +3,7 @@
 mod backup;
 mod check;
 mod manners;
+mod probe;
 mod ready;
 mod serve;
 mod start;

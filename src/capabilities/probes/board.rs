@@ -13,11 +13,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use siphasher::sip::SipHasher13;
 
-use super::event::{ProbeEvent, ProbeLine};
+use super::event::ProbeEvent;
 use super::judge::{self, CertLevel};
 use super::logic::{Parent, Phase, Seen, Standing};
 use super::look::{Look, Sight, Verdict};
 use super::model::{CertDays, Check, Probe, ProbesRules};
+use super::restored::Restored;
 
 /// Over which the first looks are spread at most: 500 probes are then 17 a second (our own choice).
 const SPREAD: Duration = Duration::from_secs(30);
@@ -77,43 +78,6 @@ pub(super) struct Board {
     pub(super) offline_since: Option<DateTime<Utc>>,
     /// The latest that a look has begun after its time.
     pub(super) latest: Duration,
-}
-
-/// What the journal says of probes that are not well.
-#[derive(Debug, Default)]
-pub(super) struct Restored {
-    standings: BTreeMap<String, Standing>,
-    certs: BTreeMap<String, CertLevel>,
-}
-
-impl Restored {
-    /// Folds one line.
-    pub(super) fn fold(&mut self, line: ProbeLine) {
-        let phase = match line.kind.as_str() {
-            "probe.opened" => Phase::Down,
-            "probe.suppressed" => Phase::Suppressed,
-            "probe.closed" | "probe.released" => {
-                self.standings.remove(&line.probe);
-                return;
-            }
-            "certificate.flagged" => {
-                let level = CertLevel::read(line.level.as_deref().unwrap_or_default());
-                self.certs.insert(line.probe, level);
-                return;
-            }
-            _ => return,
-        };
-        let standing = Standing {
-            phase,
-            since: Some(line.ts),
-            failures: 1,
-            successes: 0,
-            failing_since: line.failing_since.or(Some(line.ts)),
-            reason: line.reason.unwrap_or_default(),
-            told_at: Some(line.ts),
-        };
-        self.standings.insert(line.probe, standing);
-    }
 }
 
 impl Board {

@@ -20,6 +20,7 @@ mod logic;
 mod look;
 mod raw;
 mod record;
+mod restored;
 mod service;
 mod target;
 

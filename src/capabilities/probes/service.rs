@@ -11,13 +11,14 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::board::{Board, Last, Restored};
+use super::board::{Board, Last};
 use super::config::ProbesConfig;
 use super::event::{ProbeEvent, STREAM};
 use super::logic::Phase;
 use super::look::{Connectivity, Eyes, Look, Verdict};
 use super::model::{Probe, ProbesRules};
 use super::record::{self, Recorder, SOURCE};
+use super::restored::Restored;
 use crate::platform::alerts::Alerts;
 use crate::platform::config::{Accepted, DaemonRules, Live};
 use crate::platform::samples::{Counts, Rows, Samples};

@@ -264,3 +264,15 @@ fn the_shipped_text_calls_nobody() {
     let shipped: Value = serde_json::from_str(shipped).unwrap();
     assert_eq!(shipped["probes"], json!({}));
 }
+
+#[test]
+fn the_documents_example_is_good() {
+    let text = include_str!("../../../../docs/probes.md");
+    let blocks: Vec<&str> = text.split("```json\n").skip(1).collect();
+    let example = |at: usize| blocks[at].split("```").next().unwrap();
+    let told = problems(example(0));
+    assert!(told.is_empty(), "{told}");
+    let kinds = config_kinds();
+    let told = check_text(&kinds, "echopilot.json", example(1).as_bytes());
+    assert!(told.is_empty(), "{told}");
+}

@@ -194,7 +194,7 @@ async fn the_end_of_a_certificate_is_told_in_time() {
         world.pass(31).await;
         let told = world.probe("app").await;
         assert_eq!(told["state"], "up", "{told}");
-        assert_eq!(told["certificate"]["level"], level);
+        assert_eq!(told["certificate"]["level"], level, "{told}");
         assert_eq!(told["certificate"]["days_left"], days);
     }
     let alerts = world.alerts().await;
