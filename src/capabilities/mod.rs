@@ -3,6 +3,7 @@
 pub mod anomalies;
 pub mod experiments;
 pub mod flags;
+pub mod heartbeats;
 pub mod host;
 pub mod keys;
 pub mod probes;
@@ -16,6 +17,7 @@ use crate::platform::wiring::Descriptor;
 pub const ALL: &[Descriptor] = &[
     keys::DESCRIPTOR,
     flags::DESCRIPTOR,
+    heartbeats::DESCRIPTOR,
     experiments::DESCRIPTOR,
     tasks::DESCRIPTOR,
     probes::DESCRIPTOR,

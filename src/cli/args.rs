@@ -117,6 +117,9 @@ pub(super) enum Verb {
     /// Read and change feature flags
     #[command(subcommand)]
     Flag(FlagVerb),
+    /// Signs of life of your jobs: how each is, and the address that it calls
+    #[command(subcommand)]
+    Heartbeat(HeartbeatVerb),
     /// Read experiments, assign users, log events
     #[command(subcommand)]
     Exp(ExpVerb),
@@ -196,6 +199,46 @@ pub(super) struct RestoreArgs {
     /// one journal at a line (`experiments:1042`)
     #[arg(long, value_name = "TIME|JOURNAL:SEQ")]
     pub(super) until: Option<String>,
+}
+
+/// `heartbeat`.
+#[derive(Debug, Subcommand)]
+pub(super) enum HeartbeatVerb {
+    /// All heartbeats: how each is, last heard of, down from when on
+    List,
+    /// One heartbeat with its newest signals and what was sent with them
+    Show {
+        /// The heartbeat, such as `nightly-backup`
+        name: String,
+        /// How many lines of its history, at most
+        #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
+        lines: u32,
+    },
+    /// Stop watching a heartbeat until it is resumed, over restarts
+    Pause {
+        /// The heartbeat, such as `nightly-backup`
+        name: String,
+    },
+    /// Watch a heartbeat again, from now on
+    Resume {
+        /// The heartbeat, such as `nightly-backup`
+        name: String,
+    },
+    /// Draw the key of a heartbeat and show the address that its job calls, this once
+    Url(HeartbeatUrlArgs),
+}
+
+/// `heartbeat url`.
+#[derive(Debug, Group)]
+pub(super) struct HeartbeatUrlArgs {
+    /// The heartbeat, such as `nightly-backup`
+    pub(super) name: String,
+    /// Draw another key where there is one; the old address ends at once
+    #[arg(long)]
+    pub(super) renew: bool,
+    /// How jobs reach this daemon, such as `https://ops.example.com`. Default: where it listens
+    #[arg(long, value_name = "URL")]
+    pub(super) base: Option<String>,
 }
 
 /// `flag …`.

@@ -13,6 +13,7 @@ mod excerpt;
 mod exp;
 mod failure;
 mod flag;
+mod heartbeat;
 mod host;
 mod key;
 mod log;
@@ -96,6 +97,7 @@ fn run(global: &Global, verb: &Verb, output: &mut Output) -> Outcome {
         Verb::Restore(restore) => restore::run(restore, home, files, &SystemClock::new(), output),
         Verb::Flag(verb) => flag::run(verb, &api()?, output),
         Verb::Exp(verb) => exp::run(verb, &api()?, output),
+        Verb::Heartbeat(verb) => heartbeat::run(verb, &api()?, output),
         Verb::Task(verb) => task::run(verb, &api()?, output),
         Verb::Slo(args) => {
             let clock = &SystemClock::new();

@@ -390,7 +390,8 @@ fn check_content_type(route: &Route, seen: &Seen<'_>, length: u64) -> Result<(),
     let kind = kind.map(|kind| kind.split(|byte| *byte == b';').next().unwrap_or_default());
     let kind = kind.unwrap_or_default().trim_ascii();
     let taken = |allowed: &str| kind.eq_ignore_ascii_case(allowed.as_bytes());
-    if taken("application/json") || route.also_takes.iter().any(|allowed| taken(allowed)) {
+    let any = route.also_takes.contains(&"*");
+    if any || taken("application/json") || route.also_takes.iter().any(|allowed| taken(allowed)) {
         return Ok(());
     }
     let mut allowed = vec!["application/json"];

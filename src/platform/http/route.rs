@@ -85,7 +85,7 @@ pub struct Route {
     pub media: &'static str,
     /// Most bytes of body that are read; default 64 KiB.
     pub body_limit: usize,
-    /// Content types taken besides `application/json`.
+    /// Content types taken besides `application/json`; `*` is every one, and none.
     pub also_takes: &'static [&'static str],
     /// Whether rate limits for keyless callers apply; probes of liveness are exempt.
     pub limited: bool,

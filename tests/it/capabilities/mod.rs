@@ -5,6 +5,7 @@ mod described;
 mod experiments;
 mod flags;
 pub mod gate;
+mod heartbeats;
 mod host;
 mod key_care;
 mod keys;

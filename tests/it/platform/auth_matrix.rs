@@ -303,7 +303,8 @@ fn h08_what_administers_is_for_admins_and_what_writes_is_not_for_readers() {
         if row.target.starts_with("/api/admin/") {
             assert_eq!(row.scope, "admin", "{}", row.target);
         }
-        if row.method != "GET" {
+        // Jobs call with the key of one heartbeat, which is all that it opens.
+        if row.method != "GET" && !row.target.starts_with("/ping/") {
             assert!(
                 matches!(row.scope.as_str(), "operate" | "admin"),
                 "{}",
