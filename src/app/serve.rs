@@ -15,7 +15,7 @@ use super::first_start;
 use super::home::must_exist_or_begin;
 use super::process_log;
 use super::schema_files;
-use super::settings::GivenKeys;
+use super::settings::{self, GivenKeys};
 use crate::platform::auth::{KeySpec, KeyText};
 use crate::platform::http::Role;
 use crate::platform::lifecycle::{self, Tasks};
@@ -62,7 +62,8 @@ pub fn serve(options: &ServeOptions, to: &mut Channels<'_>) -> anyhow::Result<()
         let local = KeyText::draw(Role::Admin, &SystemIds)?;
         let spec = KeySpec::fixed("local", Role::Admin, local.text.reveal());
         let home = &options.home;
-        let seams = Seams::new(Arc::clone(&files), clock);
+        let mut seams = Seams::new(Arc::clone(&files), clock);
+        seams.secrets = settings::secrets(&*files)?;
         let app = assemble::assemble(home, seams, engine, &given, Some(spec))?;
         let served = run(&app, options, &files, local.text.reveal(), to).await;
         daemon_file::remove(&*files, home);

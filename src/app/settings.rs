@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::base::secret::Secret;
+use crate::platform::secrets::{NAMES, Secrets};
 use crate::seams::files::{Files, read_whole};
 
 /// Shortest key that may come from the environment or a credential, in characters: 128 bits as hex.
@@ -100,6 +101,19 @@ impl GivenKeys {
             )?,
         })
     }
+}
+
+/// Secrets of the doors outward: credentials first, then the environment.
+pub fn secrets(files: &dyn Files) -> anyhow::Result<Secrets> {
+    let folder = variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let mut secrets = Secrets::default();
+    for name in NAMES {
+        let stored = credential(files, folder.as_deref(), &name.to_ascii_lowercase())?;
+        if let Some(secret) = stored.or_else(|| variable(name).map(Secret::new)) {
+            secrets.give(name, secret);
+        }
+    }
+    Ok(secrets)
 }
 
 fn credential(

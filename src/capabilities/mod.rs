@@ -1,6 +1,7 @@
 //! Floor 4: what echopilot does, one folder per capability. [`ALL`] is the only list of them.
 
 pub mod anomalies;
+pub mod autoscale;
 pub mod experiments;
 pub mod flags;
 pub mod heartbeats;
@@ -25,4 +26,5 @@ pub const ALL: &[Descriptor] = &[
     upkeep::DESCRIPTOR,
     anomalies::DESCRIPTOR,
     host::DESCRIPTOR,
+    autoscale::DESCRIPTOR,
 ];

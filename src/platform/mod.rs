@@ -9,6 +9,8 @@ pub mod lifecycle;
 pub mod limits;
 pub mod samples;
 pub mod scheduler;
+pub mod secrets;
 pub mod switches;
 pub mod telemetry;
+pub mod webhooks;
 pub mod wiring;

@@ -16,6 +16,7 @@ use super::http::Routes;
 use super::lifecycle::{Reviver, Tasks};
 use super::samples::Samples;
 use super::scheduler::{Roster, Task};
+use super::secrets::Secrets;
 use super::switches::Switches;
 use super::telemetry::Metrics;
 use crate::seams::clock::Clock;
@@ -73,6 +74,8 @@ pub struct Seams {
     pub outbound: Arc<dyn Outbound>,
     /// What the kernel tells of this machine.
     pub host: Arc<dyn Host>,
+    /// What signs calls to other machines.
+    pub secrets: Secrets,
 }
 
 impl Seams {
@@ -83,6 +86,7 @@ impl Seams {
         Self {
             outbound: Arc::new(outbound),
             host: Arc::new(host),
+            secrets: Secrets::default(),
             clock,
             files,
         }

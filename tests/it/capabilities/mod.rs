@@ -1,6 +1,7 @@
 //! Capabilities, by what a caller sees of them.
 
 mod anomalies;
+mod autoscale;
 mod described;
 mod experiments;
 mod flags;

@@ -4,12 +4,19 @@ use std::time::Duration;
 
 use echopilot::platform::samples::Rows;
 
+use super::calls::unwatched;
 use crate::world::World;
 
 const RULES: &str = r#"{"feeds": [
     {"series": "latency", "samples": "shop", "measure": "p95_ms"},
     {"series": "faults", "samples": "shop", "measure": "bad_percent", "samples_min": 50}
 ]}"#;
+
+fn begin() -> World {
+    let world = World::with_config("anomalies.json", RULES).start();
+    unwatched(&world);
+    world
+}
 
 /// Adds requests of this minute that took `millis`, half of them bad.
 fn serve(world: &World, count: u64, millis: u64) {
@@ -28,7 +35,7 @@ fn values(world: &World, series: &str) -> Vec<f64> {
 
 #[test]
 fn each_whole_minute_with_samples_enough_becomes_one_value_once() {
-    let world = World::with_config("anomalies.json", RULES).start();
+    let world = begin();
     let minute = Duration::from_mins(1);
     for (count, millis) in [(50, 80), (5, 9000), (50, 90), (30, 95), (0, 0), (0, 0)] {
         serve(&world, count, millis);
@@ -44,7 +51,7 @@ fn each_whole_minute_with_samples_enough_becomes_one_value_once() {
 
 #[test]
 fn minutes_without_a_daemon_are_made_up_for_once() {
-    let mut world = World::with_config("anomalies.json", RULES).start();
+    let mut world = begin();
     serve(&world, 50, 80);
     world.advance(Duration::from_mins(1));
     world.advance(Duration::from_mins(1));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::calls::{push, quiet};
+use super::calls::{push, quiet, unwatched};
 use crate::world::World;
 
 const PATH: &str = "/api/anomalies/latency/samples";
@@ -22,6 +22,7 @@ fn known(world: &World) -> (Value, Value) {
 #[test]
 fn a_start_finds_windows_counts_and_the_damper_as_they_were() {
     let mut world = World::new();
+    unwatched(&world);
     push(&world, PATH, &quiet(600));
     world.advance(Duration::from_mins(5));
     assert_eq!(push(&world, PATH, &[250.0])["anomalies"], 1);

@@ -1,0 +1,170 @@
+//! Carries a step out: a program without a shell, or a signed call. Bounded in time and output;
+//! gives one sentence of what came of it.
+
+use std::fmt::Debug;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::{HeaderName, HeaderValue, Method};
+use serde_json::json;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Command;
+
+use super::config::{AutoscaleRules, Executor};
+use super::event::Step;
+use crate::base::secret::Secret;
+use crate::base::time::stamp;
+use crate::platform::config::{DaemonRules, Live};
+use crate::platform::lifecycle::within;
+use crate::platform::secrets::AUTOSCALE_WEBHOOK;
+use crate::platform::webhooks;
+use crate::platform::wiring::Wiring;
+use crate::seams::clock::Clock;
+use crate::seams::outbound::{Limits, Outbound, Request, Url};
+
+/// Bytes of a program's output that are written down (our own choice: the end of what it said).
+const MOST_OUTPUT: u64 = 2048;
+/// Where a program finds others.
+const PLACES: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
+
+/// How carrying out went: what it said, or why it failed.
+pub(super) type Carried = Result<String, String>;
+
+/// What is needed to carry steps out.
+#[derive(Clone)]
+pub(super) struct Carrier {
+    clock: Arc<dyn Clock>,
+    outbound: Arc<dyn Outbound>,
+    daemon: Live<DaemonRules>,
+    secret: Option<Arc<Secret>>,
+}
+
+impl Debug for Carrier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Carrier").finish_non_exhaustive()
+    }
+}
+
+impl Carrier {
+    /// A carrier by the doors of `wiring`; without a secret calls stay plans.
+    pub(super) fn new(wiring: &Wiring) -> Self {
+        Self {
+            clock: Arc::clone(&wiring.clock),
+            outbound: Arc::clone(&wiring.seams.outbound),
+            daemon: wiring.daemon.clone(),
+            secret: wiring.seams.secrets.get(AUTOSCALE_WEBHOOK),
+        }
+    }
+
+    /// The executor, if a step may be carried out; else why it stays a plan.
+    pub(super) fn ready<'a>(&self, rules: &'a AutoscaleRules) -> Result<&'a Executor, String> {
+        let executor = rules.executor.as_ref();
+        let executor = executor.ok_or("no `executor` in `configs/autoscale.json`")?;
+        if rules.dry_run {
+            return Err("`dry_run` is true in `configs/autoscale.json`".to_owned());
+        }
+        if matches!(executor, Executor::Webhook { .. }) && self.secret.is_none() {
+            return Err(format!("no {AUTOSCALE_WEBHOOK}"));
+        }
+        Ok(executor)
+    }
+
+    /// Carries `step` out.
+    pub(super) async fn carry_out(
+        &self,
+        executor: &Executor,
+        step: &Step,
+        now: DateTime<Utc>,
+    ) -> Carried {
+        match executor {
+            Executor::Command { argv, timeout } => self.run(argv, *timeout, step).await,
+            Executor::Webhook { url, timeout } => self.call(url, *timeout, step, now).await,
+        }
+    }
+
+    async fn run(&self, argv: &[String], timeout: Duration, step: &Step) -> Carried {
+        let filled = |word: &String| {
+            word.replace("{workers}", &step.to.to_string())
+                .replace("{from}", &step.from.to_string())
+                .replace("{action}", step.action.word())
+        };
+        let mut words = argv.iter().map(filled);
+        let program = words.next().ok_or("the command is empty")?;
+        let mut child = Command::new(&program)
+            .args(words)
+            // Keys of the daemon are none of its business.
+            .env_clear()
+            .env("PATH", PLACES)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| format!("cannot run `{program}`: {error}"))?;
+        let pipe = child.stdout.take();
+        let work = async {
+            let mut said = Vec::new();
+            if let Some(pipe) = pipe {
+                let mut pipe = pipe.take(MOST_OUTPUT);
+                // What cannot be read is not worth failing a step that may have been done.
+                let _read = pipe.read_to_end(&mut said).await;
+            }
+            (said, child.wait().await)
+        };
+        let Some((said, ended)) = within(&*self.clock, timeout, work).await else {
+            let secs = timeout.as_secs();
+            return Err(format!(
+                "`{program}` did not end within {secs} s and was killed"
+            ));
+        };
+        let said = String::from_utf8_lossy(&said).trim().to_owned();
+        match ended {
+            Ok(status) if status.success() => Ok(said),
+            Ok(status) => Err(format!("`{program}` failed: {status}; {said}")),
+            Err(error) => Err(format!("`{program}` was lost: {error}")),
+        }
+    }
+
+    async fn call(&self, url: &Url, timeout: Duration, step: &Step, now: DateTime<Utc>) -> Carried {
+        let secret = self
+            .secret
+            .as_ref()
+            .ok_or(format!("no {AUTOSCALE_WEBHOOK}"))?;
+        let body = json!({
+            "type": "autoscale.step",
+            "timestamp": stamp(now),
+            "data": {
+                "step": step.step,
+                "action": step.action.word(),
+                "from": step.from,
+                "to": step.to,
+                "reason": step.reason,
+            },
+        });
+        let body = body.to_string();
+        let mut request = Request::new(Method::POST, url.clone());
+        request.limits = Limits::of(timeout);
+        let signed = webhooks::headers(secret.reveal(), &step.step, now, body.as_bytes())
+            .map_err(|why| format!("{AUTOSCALE_WEBHOOK} is no good: {why}"))?;
+        for (name, value) in signed {
+            let value = HeaderValue::try_from(value).map_err(|error| error.to_string())?;
+            request.headers.insert(HeaderName::from_static(name), value);
+        }
+        let json = HeaderValue::from_static("application/json");
+        request.headers.insert(http::header::CONTENT_TYPE, json);
+        request.body = Bytes::from(body);
+        let allow = Arc::clone(&self.daemon.get().rules.outbound);
+        let answer = self.outbound.http(&allow, &request).await;
+        match answer {
+            Ok(answer) if (200..300).contains(&answer.status) => {
+                Ok(format!("answered {}", answer.status))
+            }
+            Ok(answer) => Err(format!("answered {}, 2xx is needed", answer.status)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
