@@ -4,7 +4,9 @@ use chrono::TimeDelta;
 use echopilot::seams::files::{Fault, How, Op};
 use serde_json::{Value, json};
 
-use super::{HOUR, MINUTE, SECOND, alerts, beat, config, hourly, lines, ping, until, world};
+use super::{
+    HOUR, MINUTE, SECOND, alerts, beat, before, config, hourly, lines, ping, until, world,
+};
 use crate::world::World;
 
 #[test]
@@ -36,8 +38,8 @@ fn every_state_outlives_an_orderly_end_and_a_kill() {
             })
             .collect::<Vec<_>>()
     };
-    let before = states(&world);
-    let told: Vec<_> = before
+    let then = states(&world);
+    let told: Vec<_> = then
         .iter()
         .map(|(_, state, _)| state.as_str().unwrap())
         .collect();
@@ -50,7 +52,7 @@ fn every_state_outlives_an_orderly_end_and_a_kill() {
         } else {
             world.restart();
         }
-        assert_eq!(states(&world), before, "life {life}");
+        assert_eq!(states(&world), then, "life {life}");
         assert_eq!(alerts(&world).len(), 1);
     }
     assert_eq!(lines(&world, "alert.fired").len(), 1, "told once");
@@ -154,7 +156,7 @@ fn lines_of_the_first_version_are_read_for_ever() {
     let rules = json!({ "every": "1h", "grace": "10m" });
     let names = ["backup", "import", "gone"];
     let beats: Vec<_> = names.iter().map(|name| (*name, rules.clone())).collect();
-    let world = World::with_config("heartbeats.json", &config(&beats));
+    let world = before(&config(&beats));
     std::fs::create_dir_all(world.home().join("logs")).unwrap();
     std::fs::write(world.home().join("logs/heartbeats.ndjson"), golden).unwrap();
     let world = world.start();

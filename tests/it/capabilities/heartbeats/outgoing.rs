@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use echopilot::seams::outbound::{FakeAnswer, FakeOutbound};
 use serde_json::{Value, json};
 
-use super::MINUTE;
+use super::{MINUTE, before};
 use crate::world::World;
 
 fn runs(world: &World) -> Vec<Value> {
@@ -20,7 +20,7 @@ fn a_watcher_is_called_each_minute_as_long_as_we_are_well() {
     let door: Arc<Mutex<Option<Arc<FakeOutbound>>>> = Arc::default();
     let made = Arc::clone(&door);
     let config = json!({ "outgoing": { "url": "https://watcher.example.com/ping/secret-of-us" } });
-    let world = World::with_config("heartbeats.json", &config.to_string())
+    let world = before(&config.to_string())
         .with_seams(move |seams| {
             let fake = FakeOutbound::new(Arc::clone(&seams.clock));
             *made.lock().unwrap() = Some(Arc::new(fake));
@@ -41,7 +41,7 @@ fn a_watcher_is_called_each_minute_as_long_as_we_are_well() {
 
 #[test]
 fn nobody_is_called_where_nobody_is_named() {
-    let world = World::new();
+    let world = before("{}").start();
     world.pass(MINUTE, MINUTE);
     let last = runs(&world).pop().unwrap();
     assert_eq!(last["outcome"], "skipped");
