@@ -193,7 +193,7 @@ fn build_all(wiring: &Wiring) -> anyhow::Result<Vec<(&'static str, Arc<dyn Capab
     let all_tasks = capabilities
         .iter()
         .flat_map(|(_, capability)| Arc::clone(capability).tasks());
-    wiring.roster.complete(all_tasks.collect());
+    wiring.roster.complete(all_tasks.collect())?;
     Ok(capabilities)
 }
 

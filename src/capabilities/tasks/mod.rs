@@ -8,7 +8,6 @@
 
 mod api;
 mod config;
-mod heartbeat;
 mod reply;
 
 use std::sync::Arc;
@@ -16,12 +15,11 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use self::config::TasksConfig;
-use self::heartbeat::Heartbeat;
 use crate::base::hex;
 use crate::platform::config::kind;
 use crate::platform::http::Routes;
 use crate::platform::scheduler::core::Origin;
-use crate::platform::scheduler::{Parts, STREAM, Scheduler, Task};
+use crate::platform::scheduler::{Parts, STREAM, Scheduler};
 use crate::platform::wiring::{Background, Capability, Descriptor, Wiring};
 use crate::seams::clock::Clock;
 use crate::seams::ids::{Ids as _, SystemIds};
@@ -39,7 +37,6 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
 struct Running {
     scheduler: Scheduler,
     clock: Arc<dyn Clock>,
-    heartbeat: Arc<Heartbeat>,
 }
 
 fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
@@ -66,25 +63,12 @@ fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
             followed.set_rules(accepted.rules.clone());
         }))?;
     let clock = Arc::clone(&wiring.clock);
-    let heartbeat = Arc::new(Heartbeat {
-        clock: Arc::clone(&clock),
-        health: Arc::clone(&wiring.health),
-        tasks: wiring.tasks.clone(),
-    });
-    Ok(Arc::new(Running {
-        scheduler,
-        clock,
-        heartbeat,
-    }))
+    Ok(Arc::new(Running { scheduler, clock }))
 }
 
 impl Capability for Running {
     fn routes(self: Arc<Self>) -> Routes {
         api::routes(&self.scheduler, &self.clock)
-    }
-
-    fn tasks(self: Arc<Self>) -> Vec<Arc<dyn Task>> {
-        vec![Arc::clone(&self.heartbeat) as Arc<dyn Task>]
     }
 
     fn background(self: Arc<Self>, stop: CancellationToken) -> Vec<(&'static str, Background)> {

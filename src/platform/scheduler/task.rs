@@ -1,5 +1,6 @@
 //! What a task is: one bounded, repeatable pass over its work, and how a pass ends.
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -206,9 +207,16 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// Fills it; a second call does nothing.
-    pub fn complete(&self, tasks: Vec<Arc<dyn Task>>) {
+    /// Fills it; a second call does nothing. Names and aliases are each there once.
+    pub fn complete(&self, tasks: Vec<Arc<dyn Task>>) -> anyhow::Result<()> {
+        let mut names = HashSet::new();
+        for task in &tasks {
+            for name in std::iter::once(&task.name()).chain(task.aliases()) {
+                anyhow::ensure!(names.insert(*name), "two tasks are called `{name}`");
+            }
+        }
         self.tasks.get_or_init(|| tasks);
+        Ok(())
     }
 
     /// The tasks; none before it is filled.

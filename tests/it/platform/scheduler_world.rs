@@ -97,7 +97,7 @@ impl Loop {
         engine.open(STREAM, OPTIONS).unwrap();
         engine.open(alerts::STREAM, OPTIONS).unwrap();
         let roster = Roster::default();
-        roster.complete(all.to_vec());
+        roster.complete(all.to_vec()).unwrap();
         let switches = Switches::default();
         switches.set(Switched::from_flags(|_| None));
         let tasks = Tasks::new();
