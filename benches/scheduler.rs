@@ -129,7 +129,7 @@ fn whole(tasks: &[Arc<dyn Task>]) -> (Duration, Duration) {
     engine.open(STREAM, options).unwrap();
     engine.open(alerts::STREAM, options).unwrap();
     let roster = Roster::default();
-    roster.complete(tasks.to_vec());
+    roster.complete(tasks.to_vec()).expect("names differ");
     let all = Tasks::new();
     let scheduler = Scheduler::open(Parts {
         journal: Journal::new(Arc::clone(&engine), STREAM),
