@@ -67,7 +67,8 @@ impl Capability for Running {
     }
 
     fn background(self: Arc<Self>, _stop: CancellationToken) -> Vec<(&'static str, Background)> {
-        Vec::new()
+        let first = async move { self.0.begin().await };
+        vec![("host-first-reading", Box::pin(first))]
     }
 
     fn trouble(&self) -> Option<String> {

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 
 use super::config::HostRules;
 use super::event::{self, MEASURED, Measured, Readings, STREAM};
 use super::forecast::forecast;
 use super::logic;
-use super::model::{Change, Figure, Forecast, Key, Room, Warning, Watches};
+use super::model::{Change, Figure, Forecast, Key, Rates, Room, Warning, Watches};
 use super::text;
 use super::view::{HostView, Latest};
 use crate::platform::alerts::{Alerts, Finding, Severity};
@@ -23,8 +23,9 @@ use crate::storage::engine::{Position, StorageError};
 use crate::storage::lines::Lines;
 use crate::storage::view::Kept;
 
-/// Pause between two readings where there is none before: rates over it are rough, but there.
-const SHORT_LOOK: Duration = Duration::from_secs(1);
+/// The shortest time that rates are reckoned over: counters of the kernel tick a hundred times a
+/// second.
+const SHORTEST: Duration = Duration::from_secs(1);
 /// What alert events of ours are called by.
 const SOURCE: &str = "host";
 
@@ -85,13 +86,24 @@ impl Sentinel {
         self.kept.lock().latest().cloned()
     }
 
+    /// Takes the reading that the first run reckons its rates from, so that it need not wait.
+    pub(super) async fn begin(&self) {
+        let now = self.clock.now().trunc_subsecs(3);
+        drop(self.moment(&self.rules(), now).await);
+    }
+
     /// Reads the machine, judges it, writes a line and tells the alert events.
     pub(super) async fn look(&self, now: DateTime<Utc>) -> Result<Look, StorageError> {
+        let now = now.trunc_subsecs(3);
         let rules = self.rules();
         let before = self.before(&rules, now).await;
         let moment = self.moment(&rules, now).await;
         let elapsed = moment.uptime.saturating_sub(before.uptime);
-        let rates = logic::rates(&before.reading, &moment.reading, elapsed);
+        let rates = if elapsed < SHORTEST {
+            Rates::default()
+        } else {
+            logic::rates(&before.reading, &moment.reading, elapsed)
+        };
         let (watches, known, gap, forecasts) = {
             let view = self.kept.lock();
             let gap = view.latest().is_some_and(|latest| {
@@ -125,24 +137,25 @@ impl Sentinel {
         })
     }
 
-    /// The reading that rates are reckoned from: the one of the run before, or, where there is none
-    /// or it is too old, one of just now.
+    /// The reading that rates are reckoned from: the one of the run before. Where it is of this
+    /// very moment, or too old because the machine slept, there is none, and rates are unknown for
+    /// once: over the gap they would tell of neither time.
     async fn before(&self, rules: &HostRules, now: DateTime<Utc>) -> Moment {
         let last = self
             .last
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        if let Some(last) = last
-            && last.at <= now
-            && now - last.at <= rules.gap
-            && last.uptime < self.clock.uptime()
-        {
-            return last;
+        match last {
+            Some(last)
+                if last.at <= now
+                    && now - last.at <= rules.gap
+                    && last.uptime + SHORTEST <= self.clock.uptime() =>
+            {
+                last
+            }
+            _ => self.read(rules, now).await,
         }
-        let first = self.read(rules, now).await;
-        self.clock.sleep(SHORT_LOOK).await;
-        first
     }
 
     async fn moment(&self, rules: &HostRules, now: DateTime<Utc>) -> Moment {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -83,7 +83,9 @@ impl Alerts {
     }
 
     /// Says that `finding` holds. Writes a line if it did not before, or was less or more severe.
-    pub fn raise(&self, finding: Finding, now: DateTime<Utc>) {
+    pub fn raise(&self, mut finding: Finding, now: DateTime<Utc>) {
+        // Journals tell milliseconds.
+        finding.started_at = finding.started_at.trunc_subsecs(3);
         {
             let mut state = self.state();
             let fired_at = match state.said.get(&finding.key) {

@@ -156,19 +156,6 @@ impl World {
         task.expect("the task").run(&pass).await.expect("a summary")
     }
 
-    /// The same where no earlier reading is fresh enough: the second that lies between two readings
-    /// passes.
-    pub async fn run_anew(&self) -> Summary {
-        let asked = self.machine.asked();
-        let second = async {
-            while self.machine.asked() == asked {
-                tokio::task::yield_now().await;
-            }
-            self.clock.advance(Duration::from_secs(1));
-        };
-        tokio::join!(self.run(), second).0
-    }
-
     /// Runs after each of `changes` to the machine; what was warned of in each.
     pub async fn warned(&self, changes: &[&dyn Fn(&mut Reading)]) -> Vec<Value> {
         let mut warned = Vec::new();
