@@ -35,8 +35,6 @@ pub(super) fn routes(sentinel: &Arc<Sentinel>) -> Routes {
 /// Answer of `GET /api/host`.
 #[derive(Serialize, JsonSchema)]
 struct HostReply {
-    /// Always true.
-    ok: bool,
     /// When the latest run was; null before the first.
     measured_at: Option<String>,
     /// What is too bad, by the fixed words.
@@ -81,14 +79,12 @@ fn active(line: WatchLine) -> Option<ActiveReply> {
 async fn latest(State(sentinel): State<Arc<Sentinel>>) -> Result<Reply<HostReply>, HttpError> {
     let reply = match sentinel.latest() {
         None => HostReply {
-            ok: true,
             measured_at: None,
             warnings: Vec::new(),
             active: Vec::new(),
             readings: None,
         },
         Some(latest) => HostReply {
-            ok: true,
             measured_at: Some(stamp(latest.at)),
             warnings: latest.measured.warnings,
             active: latest

@@ -11,8 +11,6 @@ use super::report::ObjectiveReport;
 /// Answer of `GET /api/slo/{objective}`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Detail {
-    /// Always true.
-    pub ok: bool,
     /// What is told of it among all objectives.
     #[serde(flatten)]
     pub objective: ObjectiveReport,

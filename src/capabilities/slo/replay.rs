@@ -41,8 +41,6 @@ pub enum ReplayError {
 /// What would have fired.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Replayed {
-    /// Always true.
-    pub ok: bool,
     /// Alerts that would have opened, of all objectives.
     pub alert_count: usize,
     /// Objectives of the other rules, by name.

@@ -28,8 +28,6 @@ const ENOUGH_FOR_P99: u64 = 500;
 /// All objectives.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Report {
-    /// Always true.
-    pub ok: bool,
     /// Whether an alert of any objective is open.
     pub breach: bool,
     /// Objectives, the worst first.
@@ -210,7 +208,6 @@ pub fn report(
         .filter(|one| one.kind == Kind::Availability);
     let rates = availability.filter_map(|one| one.success_rate);
     Report {
-        ok: true,
         breach: objectives.iter().any(|one| !one.alerts.is_empty()),
         p95_ms: slowest.and_then(|one| one.p95_ms),
         max_ms: slowest.and_then(|one| one.max_ms),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
 
 use super::config::SloConfig;
 use super::days::{Detail, Planned, days};
@@ -20,6 +21,14 @@ use crate::storage::engine::DocumentError;
 /// The report in `logs/`.
 pub const REPORT: &str = "slo_report.json";
 
+/// The file, which says what an answer says.
+#[derive(Serialize)]
+struct Saved<'a> {
+    ok: bool,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
 impl Slo {
     /// All objectives at `now`.
     pub fn report(&self, now: DateTime<Utc>) -> Report {
@@ -32,7 +41,11 @@ impl Slo {
     pub async fn save_report(self: &Arc<Self>, report: Report) -> Result<(), DocumentError> {
         let engine = Arc::clone(&self.engine);
         let saved = tokio::task::spawn_blocking(move || {
-            let mut body = serde_json::to_vec_pretty(&report).unwrap_or_default();
+            let saved = Saved {
+                ok: true,
+                report: &report,
+            };
+            let mut body = serde_json::to_vec_pretty(&saved).unwrap_or_default();
             body.push(b'\n');
             engine.save_report(REPORT, &body)
         });
@@ -66,7 +79,6 @@ impl Slo {
             declared_at: *at,
         });
         Some(Detail {
-            ok: true,
             days: days(objective, &past, minute_of(now) + 1),
             maintenance: planned.collect(),
             objective: objective_report(watched, &view, &self.samples, &latency, now),
@@ -92,7 +104,6 @@ impl Slo {
         };
         let objectives: Vec<_> = objectives().zip(pasts).map(replay).collect();
         Ok(Replayed {
-            ok: true,
             alert_count: objectives.iter().map(|one| one.alerts.len()).sum(),
             objectives,
         })

@@ -116,6 +116,38 @@ fn what_the_program_answers_is_described() {
     }
 }
 
+/// No reader may have to choose which of two members counts: derived readers refuse the second.
+#[derive(serde::Deserialize)]
+struct Said {
+    ok: bool,
+}
+
+#[test]
+fn an_answer_says_once_that_all_is_well() {
+    let mut desk = Desk::open();
+    let paths: Vec<String> = desk.openapi["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(_, operations)| operations["get"].is_object())
+        .map(|(path, _)| path.replace("{objective}", "echopilot-latency"))
+        .map(|path| path.replace("{name}", "heartbeat"))
+        .collect();
+    let mut looked = 0;
+    for path in paths {
+        let answer = desk.admin.call("GET", &path, &[], b"").unwrap();
+        let text = String::from_utf8(answer.body.clone()).unwrap();
+        if answer.status != 200 || path.ends_with("/openapi.json") || !text.contains("\"ok\":") {
+            continue;
+        }
+        let said: Said =
+            serde_json::from_str(&text).unwrap_or_else(|fault| panic!("{path}: {fault}"));
+        assert!(said.ok, "{path}");
+        looked += 1;
+    }
+    assert!(looked > 15, "{looked}");
+}
+
 #[test]
 fn both_forms_of_the_log_call_are_described() {
     let mut desk = Desk::open();
