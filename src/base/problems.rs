@@ -455,6 +455,7 @@ fn clipped(text: &str) -> String {
 
 fn listed(words: &[&str]) -> String {
     match words {
+        [] => "a known name, and there is none".to_owned(),
         [only] => format!("`{only}`"),
         _ => format!("one of {}", names_listed(words)),
     }

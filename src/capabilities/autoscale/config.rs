@@ -245,8 +245,8 @@ fn executor(raw: &RawExecutor, problems: &mut Problems) -> Option<Executor> {
             }),
             Err(fault) => {
                 let place = place.key("webhook").key("url");
-                let (found, allowed) = (format!("`{}`", webhook.url), "an http or https URL");
-                problems.not_allowed(place, found, allowed, fault.to_string());
+                let allowed = "an http or https URL";
+                problems.not_allowed(place, fault.refused(), allowed, fault.hint);
                 None
             }
         },

@@ -278,7 +278,7 @@ fn read_outgoing(raw: &RawOutgoing, problems: &mut Problems) -> Option<Url> {
     Url::parse(&raw.url)
         .map_err(|fault| {
             let allowed = "an address such as `https://watcher.example.com/ping/…`";
-            problems.not_allowed(place, &fault.found, allowed, fault.hint.clone());
+            problems.not_allowed(place, fault.refused(), allowed, fault.hint.clone());
         })
         .ok()
 }

@@ -20,7 +20,7 @@ const MOST_WATCHED: usize = 64;
 const MOST_CYCLES: u32 = 480;
 /// Bytes of a unit's name at most (systemd.unit(5)).
 const MOST_UNIT_NAME: usize = 255;
-/// Percent at most: a load may be many times what the processors can do.
+/// Percent at most of what may be more than all: a load, or memory beside `memory_mib`.
 const MOST_PERCENT: f64 = 100_000.0;
 /// Bytes of a MiB.
 const MIB: u64 = 1024 * 1024;
@@ -220,6 +220,10 @@ const WINDOW_HOURS: u32 = 6;
 
 fn rules(raw: &HostConfig, mounts: Vec<String>, gap: u32, problems: &mut Problems) -> HostRules {
     let mut percent = |key: &str, raw: &LimitConfig, warn, clear, raise_cycles, clear_cycles| {
+        let most = match key {
+            "load" | "unit_memory" => MOST_PERCENT,
+            _ => 100.0,
+        };
         let rule = Rule {
             warn: raw.warn_percent.unwrap_or(warn),
             clear: raw.clear_percent.unwrap_or(clear),
@@ -227,7 +231,7 @@ fn rules(raw: &HostConfig, mounts: Vec<String>, gap: u32, problems: &mut Problem
             clear_cycles: raw.clear_cycles.unwrap_or(clear_cycles),
             falling: false,
         };
-        check_rule(key, "percent", &rule, MOST_PERCENT, problems);
+        check_rule(key, "percent", &rule, most, problems);
         rule
     };
     let cpu = percent("cpu", &raw.cpu, 90.0, 75.0, 3, 2);

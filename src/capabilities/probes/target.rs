@@ -16,6 +16,8 @@ use crate::seams::outbound::{
 
 /// Bytes of a pattern at most (rule H17 of the reliability notes).
 const MOST_PATTERN: usize = 1_024;
+/// Characters of a pattern that a refusal repeats.
+const SHOWN: usize = 60;
 /// Bytes that a compiled pattern may take (rule H17).
 const MOST_COMPILED: usize = 1 << 20;
 /// Port of name servers.
@@ -41,7 +43,7 @@ pub(super) fn refuse(
 ) {
     // A URL may carry a secret, and the fault names what matters.
     let found = if allowed.contains("URL") {
-        fault.found.clone()
+        fault.refused()
     } else {
         format!("\"{found}\"")
     };
@@ -54,15 +56,17 @@ fn pattern(text: &str, place: Path, problems: &mut Problems) -> Option<Regex> {
         Ok(pattern) if text.len() <= MOST_PATTERN => return Some(pattern),
         Ok(_) => "a shorter one, or several".to_owned(),
         Err(regex::Error::CompiledTooBig(_)) => "it needs too much memory: count less".to_owned(),
-        Err(error) => error
-            .to_string()
-            .lines()
-            .last()
-            .unwrap_or_default()
-            .to_owned(),
+        Err(error) => {
+            let told = error.to_string();
+            let why = told.lines().last().unwrap_or_default();
+            let why = why.trim_start_matches("error: ").to_owned();
+            format!("{why}; a backslash stands twice in JSON")
+        }
     };
+    let start: String = text.chars().take(SHOWN).collect();
+    let found = format!("`{start}`");
     let allowed = format!("a regular expression of at most {MOST_PATTERN} bytes");
-    problems.not_allowed(place, "such a pattern", allowed, hint);
+    problems.not_allowed(place, found, allowed, hint);
     None
 }
 

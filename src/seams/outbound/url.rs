@@ -28,6 +28,11 @@ impl UrlFault {
             hint: hint.into(),
         }
     }
+
+    /// What was found, in words that go on after "is". The text itself may carry a secret.
+    pub fn refused(&self) -> String {
+        format!("refused, as {}", self.found)
+    }
 }
 
 /// A machine, by name or by address.
@@ -199,9 +204,13 @@ impl Url {
         let secure = match scheme.to_ascii_lowercase().as_str() {
             "https" => true,
             "http" => false,
-            _ => {
+            other => {
+                let found = match other {
+                    "" => "the URL has no scheme".to_owned(),
+                    _ => format!("the URL begins with `{}`", shown(scheme)),
+                };
                 return Err(UrlFault::new(
-                    format!("the URL begins with `{}`", shown(scheme)),
+                    found,
                     "begin it with `https://` or `http://`",
                 ));
             }

@@ -341,8 +341,8 @@ fn statuses(words: &[String], place: &Path, problems: &mut Problems) -> Option<S
 
 fn scrape(page: &ScrapeConfig, place: &Path, problems: &mut Problems) -> Option<ScrapeRules> {
     let url = Url::parse(&page.url).map_err(|fault| {
-        let hint = "such as http://127.0.0.1:9100/metrics";
-        problems.not_allowed(place.key("url"), fault.to_string(), "a whole URL", hint);
+        let allowed = "a whole URL such as `http://127.0.0.1:9100/metrics`";
+        problems.not_allowed(place.key("url"), fault.refused(), allowed, fault.hint);
     });
     let mut series = Vec::with_capacity(page.series.len());
     for (name, written) in &page.series {
@@ -370,7 +370,7 @@ fn counters(
     let mut matcher = |key: &str, text: &Option<String>| {
         let made = Matcher::parse(text.as_deref()?).map_err(|fault| {
             let allowed = "a selector such as `http_requests_total{code=~\"5..\"}`";
-            problems.not_allowed(place.key(key), fault.to_string(), allowed, "");
+            problems.not_allowed(place.key(key), format!("refused, as {fault}"), allowed, "");
         });
         made.ok()
     };
