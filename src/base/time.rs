@@ -1,6 +1,7 @@
 //! Instants as they are written in files: UTC, RFC 3339, whole milliseconds.
 
 use chrono::{DateTime, Datelike, Timelike, Utc};
+use serde::{Serialize as _, Serializer};
 
 /// Bytes of a written instant: `2026-11-21T09:15:02.123Z`.
 pub const STAMP_LEN: usize = 24;
@@ -29,6 +30,17 @@ pub fn stamp(at: DateTime<Utc>) -> String {
     let mut out = Vec::with_capacity(STAMP_LEN);
     push_stamp(&mut out, at);
     String::from_utf8(out).unwrap_or_default()
+}
+
+/// For `serialize_with`: an instant in the form of [`push_stamp`].
+pub fn as_stamp<S: Serializer>(at: &DateTime<Utc>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&stamp(*at))
+}
+
+/// For `serialize_with`: the same, or nothing.
+#[expect(clippy::ref_option, reason = "as serde wants it")]
+pub fn as_maybe_stamp<S: Serializer>(at: &Option<DateTime<Utc>>, to: S) -> Result<S::Ok, S::Error> {
+    at.map(stamp).serialize(to)
 }
 
 fn digits(out: &mut Vec<u8>, value: u32, width: u32) {

@@ -10,6 +10,8 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::base::time::{as_maybe_stamp, as_stamp};
+
 /// Name of the journal.
 pub const STREAM: &str = "alerts";
 
@@ -91,8 +93,12 @@ pub(super) struct Members<'a> {
     pub(super) source: &'a str,
     pub(super) severity: Severity,
     pub(super) summary: &'a str,
+    #[serde(serialize_with = "as_stamp")]
     pub(super) started_at: DateTime<Utc>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        serialize_with = "as_maybe_stamp",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(super) fired_at: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) labels: &'a BTreeMap<String, String>,

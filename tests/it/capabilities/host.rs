@@ -72,7 +72,7 @@ async fn a_warning_is_raised_after_n_cycles_and_cleared_below_the_other_threshol
     let expected = "processors are 81 % busy; warned from 80 % on";
     assert_eq!(told["summary"], expected);
     assert_eq!(
-        told["started_at"], "2026-11-21T09:15:00Z",
+        told["started_at"], "2026-11-21T09:15:00.000Z",
         "the first of the three"
     );
     let told = world.host().await;

@@ -206,7 +206,10 @@ impl World {
     pub async fn settled(&self) {
         let journal =
             echopilot::storage::journal::Journal::new(Arc::clone(&self.app.engine), "alerts");
-        journal.barrier(None).await.unwrap();
+        // What was said while lines were written is handed over as they are done.
+        for _ in 0..3 {
+            journal.barrier(None).await.unwrap();
+        }
     }
 }
 
