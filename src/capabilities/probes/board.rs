@@ -39,7 +39,7 @@ pub(super) struct Entry {
     due: Duration,
     flying: Option<Duration>,
     again: bool,
-    /// When its last failing look began.
+    /// When its last failing look began, up to the one that was enough.
     failing: Option<Duration>,
 }
 
@@ -118,7 +118,7 @@ impl Board {
                     ..known
                 },
                 other => {
-                    events.extend(other.and_then(|old| ended(&old, now)));
+                    events.extend(other.iter().flat_map(|old| ended(old, now)));
                     fresh(probe, restored, uptime)
                 }
             };
@@ -133,12 +133,14 @@ impl Board {
             }
             self.entries.insert(Arc::clone(name), entry);
         }
-        events.extend(before.values().filter_map(|old| ended(old, now)));
+        events.extend(before.values().flat_map(|old| ended(old, now)));
         for (name, standing) in std::mem::take(&mut restored.standings) {
             let began = standing.failing_since.unwrap_or(now);
             events.push(ProbeEvent::removed(&name, began, standing.phase, now));
         }
-        restored.certs.clear();
+        for (name, level) in std::mem::take(&mut restored.certs) {
+            events.extend(level.is_near().then(|| ProbeEvent::forgotten(&name)));
+        }
         events.extend(self.release_orphans(now));
         events
     }
@@ -247,7 +249,9 @@ impl Board {
         };
         let failed = matches!(seen, Seen::Bad(_));
         if let Some(entry) = self.entries.get_mut(&name) {
-            if failed {
+            // Once failures are enough, a verdict need only be younger than the one that made them
+            // so: a slow parent would never be as young as the newest.
+            if failed && !entry.standing.is_waiting(&entry.probe) {
                 entry.failing = Some(look.begun);
             }
             if !is_planned {
@@ -411,12 +415,14 @@ fn fresh(probe: &Arc<Probe>, restored: &mut Restored, uptime: Duration) -> Entry
     }
 }
 
-/// The line that ends a probe which is not run any more.
-fn ended(old: &Entry, now: DateTime<Utc>) -> Option<ProbeEvent> {
-    let phase = old.standing.phase;
+/// The lines that end a probe which is not run any more.
+fn ended(old: &Entry, now: DateTime<Utc>) -> impl Iterator<Item = ProbeEvent> {
+    let (name, phase) = (&old.probe.name, old.standing.phase);
     let began = old.standing.failing_since.unwrap_or(now);
-    matches!(phase, Phase::Down | Phase::Suppressed)
-        .then(|| ProbeEvent::removed(&old.probe.name, began, phase, now))
+    let down = matches!(phase, Phase::Down | Phase::Suppressed)
+        .then(|| ProbeEvent::removed(name, began, phase, now));
+    let near = old.cert.is_near().then(|| ProbeEvent::forgotten(name));
+    down.into_iter().chain(near)
 }
 
 /// Whole days until a certificate ends; negative once it has.

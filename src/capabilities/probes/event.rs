@@ -6,17 +6,21 @@
 //! `probe.closed {probe, check, target, failing_since, was, down_secs}` when it is up or gone.
 //! `probe.reminded {probe, check, target, failing_since, down_secs, reason}` while it stays down.
 //! `certificate.flagged {probe, level, not_after, days_left}` when the end of a certificate comes
-//! near or is far again. `connectivity.lost {probe}` when a look finds this machine offline, and
-//! `connectivity.restored`.
+//! near or is far again, `{probe, level, reason}` when one that was near is not looked at any more.
+//! `connectivity.lost {probe}` when a look finds this machine offline, and `connectivity.restored`.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::logic::Phase;
 use super::model::Probe;
+use crate::base::time::as_maybe_stamp;
 
 /// Name of the journal.
 pub const STREAM: &str = "probes";
+
+/// Why a probe that was not well is not looked at any more.
+const GONE: &str = "it was changed or taken out of `configs/probes.json`";
 
 /// A line of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -34,7 +38,10 @@ pub struct ProbeEvent {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub target: String,
     /// The first failure of the row.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        serialize_with = "as_maybe_stamp",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub failing_since: Option<DateTime<Utc>>,
     /// How many there were.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,7 +62,10 @@ pub struct ProbeEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<&'static str>,
     /// When the certificate ends.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        serialize_with = "as_maybe_stamp",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub not_after: Option<DateTime<Utc>>,
     /// Whole days until then.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,7 +159,7 @@ impl ProbeEvent {
             failing_since: Some(began),
             was: Some(was.word()),
             down_secs: Some((now - began).num_seconds()),
-            reason: Some("it was changed or taken out of `configs/probes.json`".to_owned()),
+            reason: Some(GONE.to_owned()),
             ..Self::empty("probe.closed")
         }
     }
@@ -180,6 +190,16 @@ impl ProbeEvent {
             level: Some(level),
             not_after: Some(not_after),
             days_left: Some(days_left),
+            ..Self::empty("certificate.flagged")
+        }
+    }
+
+    /// Its certificate is not looked at any more.
+    pub(super) fn forgotten(name: &str) -> Self {
+        Self {
+            probe: name.to_owned(),
+            level: Some("fine"),
+            reason: Some(GONE.to_owned()),
             ..Self::empty("certificate.flagged")
         }
     }

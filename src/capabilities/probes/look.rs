@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures_util::FutureExt as _;
-use futures_util::future::select_ok;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::Mutex;
 
 use super::judge;
@@ -237,10 +237,20 @@ impl Eyes {
             return online;
         }
         let begun = self.clock.uptime();
-        let calls = targets
+        let mut calls: FuturesUnordered<_> = targets
             .iter()
-            .map(|to| self.outbound.tcp(allow, to, CONNECT));
-        let online = select_ok(calls).await.is_ok();
+            .map(|to| self.outbound.tcp(allow, to, CONNECT))
+            .collect();
+        // What our own rules forbid was not tried, and tells nothing of the network.
+        let (mut reached, mut tried) = (false, false);
+        while let Some(outcome) = calls.next().await {
+            reached = outcome.is_ok();
+            if reached {
+                break;
+            }
+            tried |= outcome.is_err_and(|error| !error.is_ours());
+        }
+        let online = reached || !tried;
         *last = Some((begun, online));
         online
     }

@@ -186,7 +186,10 @@ fn tell_cert(alerts: &Alerts, rules: &ProbesRules, event: &ProbeEvent, now: Date
         Some("critical") => Severity::Critical,
         Some("warning") => Severity::Warning,
         _ => {
-            let how = format!("the certificate of `{}` now holds until {end}", event.probe);
+            let how = match &event.reason {
+                Some(reason) => format!("the certificate of `{}`: {reason}", event.probe),
+                None => format!("the certificate of `{}` now holds until {end}", event.probe),
+            };
             alerts.resolve(&key, now, how);
             return;
         }

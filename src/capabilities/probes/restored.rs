@@ -25,6 +25,12 @@ impl Restored {
                 self.standings.remove(&line.probe);
                 return;
             }
+            "probe.reminded" => {
+                if let Some(standing) = self.standings.get_mut(&line.probe) {
+                    standing.told_at = Some(line.ts);
+                }
+                return;
+            }
             "certificate.flagged" => {
                 let level = CertLevel::read(line.level.as_deref().unwrap_or_default());
                 self.certs.insert(line.probe, level);

@@ -1,6 +1,6 @@
 //! The verbs: what is known of the probes, and a look now. And the one task that makes all looks.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -62,6 +62,13 @@ pub(super) enum ProbeError {
     },
 }
 
+/// Nobody makes looks by themselves (yet).
+const NOT_BEGUN: u8 = 0;
+/// Looks are made.
+const RUNNING: u8 = 1;
+/// No more looks are made.
+const ENDED: u8 = 2;
+
 /// Who waits for a look, and since when it may have begun.
 type Waiter = (Arc<str>, Duration, oneshot::Sender<()>);
 
@@ -79,7 +86,8 @@ pub(super) struct Probes {
     waiters: Mutex<Vec<Waiter>>,
     adopted: Mutex<Option<Arc<Accepted<ProbesRules>>>>,
     changed: Notify,
-    is_running: AtomicBool,
+    /// `NOT_BEGUN`, `RUNNING` or `ENDED`.
+    pace: AtomicU8,
 }
 
 /// One probe as it is told.
@@ -131,7 +139,7 @@ impl Probes {
             waiters: Mutex::default(),
             adopted: Mutex::default(),
             changed: Notify::new(),
-            is_running: AtomicBool::new(false),
+            pace: AtomicU8::new(NOT_BEGUN),
         });
         probes.adopt();
         let woken = Arc::downgrade(&probes);
@@ -147,6 +155,10 @@ impl Probes {
 
     fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiters(&self) -> MutexGuard<'_, Vec<Waiter>> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Now, to the millisecond that lines have.
@@ -216,7 +228,7 @@ impl Probes {
     /// Makes all looks, until told to stop.
     pub(super) async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut flights: FuturesUnordered<BoxFuture<'static, Look>> = FuturesUnordered::new();
-        self.is_running.store(true, Ordering::Relaxed);
+        self.pace.store(RUNNING, Ordering::Relaxed);
         loop {
             self.launch(&mut flights);
             let (full, next) = {
@@ -236,6 +248,10 @@ impl Probes {
                 () = self.eyes.clock.sleep(idle) => {}
             }
         }
+        // Under the lock: who comes later sees that nobody looks any more.
+        let mut waiters = self.waiters();
+        self.pace.store(ENDED, Ordering::Relaxed);
+        waiters.clear();
     }
 
     /// Writes again what storage refused, until told to stop.
@@ -250,7 +266,7 @@ impl Probes {
     fn adopt_changes(&self) {
         self.adopt();
         let uptime = self.eyes.clock.uptime();
-        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiters = self.waiters();
         let mut board = self.board();
         // Who waits for a probe that is gone is told so by being let go.
         waiters.retain(|(name, since, _)| board.hasten(name, *since, uptime));
@@ -306,7 +322,7 @@ impl Probes {
             self.samples.add(SOURCE, rows);
         }
         self.tell(&accepted.rules, told.events, now);
-        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiters = self.waiters();
         let (served, rest) = std::mem::take(&mut *waiters)
             .into_iter()
             .partition(|(waited, since, _)| *waited == name && begun >= *since);
@@ -323,12 +339,17 @@ impl Probes {
     pub(super) async fn check(&self, name: &str) -> Result<Told, ProbeError> {
         let probe = self.known(name)?;
         let since = self.eyes.clock.uptime();
-        if self.is_running.load(Ordering::Relaxed) {
+        if self.pace.load(Ordering::Relaxed) != NOT_BEGUN {
             let (tell, told) = oneshot::channel();
-            self.waiters
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push((probe, since, tell));
+            {
+                let mut waiters = self.waiters();
+                // The end may have come meanwhile: then nobody would answer.
+                if self.pace.load(Ordering::Relaxed) == ENDED {
+                    drop(tell);
+                } else {
+                    waiters.push((probe, since, tell));
+                }
+            }
             self.changed.notify_one();
             if told.await.is_err() {
                 self.known(name)?;

@@ -10,7 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::allow::Allow;
+use super::address::Special;
+use super::allow::{Allow, Refusal};
 use super::dns::{Found, Question, Rcode, Record};
 use super::error::{OutboundError, Stage};
 use super::tls::{CertInfo, TlsFault};
@@ -32,6 +33,7 @@ enum What {
     Open,
     Dns(Rcode, Vec<Record>),
     Refused,
+    Forbidden,
     Unknown,
     Untrusted(TlsFault),
     Hangs,
@@ -69,6 +71,11 @@ impl FakeAnswer {
     /// Nobody listens.
     pub fn refused() -> Self {
         Self::of(What::Refused)
+    }
+
+    /// Our own rules do not let us.
+    pub fn forbidden() -> Self {
+        Self::of(What::Forbidden)
     }
 
     /// The name has no address.
@@ -168,6 +175,12 @@ impl FakeOutbound {
                 host,
                 address,
                 source: io::ErrorKind::ConnectionRefused.into(),
+            }),
+            What::Forbidden => Err(OutboundError::Refused {
+                host,
+                address,
+                refusal: Refusal::Address(Special::Private),
+                place: "",
             }),
             What::Unknown => Err(OutboundError::Resolve {
                 host,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use echopilot::seams::outbound::FakeAnswer;
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -151,4 +152,84 @@ async fn lines_of_version_1_are_read_for_ever() {
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].clone())
         .collect();
     assert!(kinds.len() >= 8, "every kind has its line: {kinds:?}");
+}
+
+#[tokio::test]
+async fn who_waits_for_a_look_is_let_go_at_the_end() {
+    let world = World::begin(&config([tcp("web", &json!({}))]));
+    world.tcp("web", FakeAnswer::hangs());
+    let ask = || Box::pin(world.ask("POST", "/api/probes/web/check"));
+    let mut asking = ask();
+    let mut answer = None;
+    for turn in 0..200 {
+        if turn == 100 {
+            assert!(answer.is_none(), "the look hangs: {answer:?}");
+            let stopping = world.app.tasks.stop(&*world.clock, Duration::from_secs(5));
+            assert!(stopping.await, "everything stops");
+        }
+        tokio::task::yield_now().await;
+        answer = answer.or_else(|| asking.as_mut().now_or_never());
+    }
+    let (status, told) = answer.expect("an answer");
+    assert_eq!(
+        (status, &told["error"]),
+        (503, &json!("stopping")),
+        "{told}"
+    );
+    let mut late = ask();
+    let mut answer = None;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        answer = answer.or_else(|| late.as_mut().now_or_never());
+    }
+    assert_eq!(answer.expect("an answer").0, 503);
+}
+
+#[tokio::test]
+async fn a_certificate_is_told_again_when_its_probe_comes_back_after_restarts() {
+    let (name, mut probe) = tcp("app", &json!({}));
+    probe.as_object_mut().unwrap().remove("tcp");
+    probe["tls"] = json!({ "address": "app.example:443" });
+    let rules = config([(name, probe)]);
+    let show = |world: &World| {
+        let cert = super::state::cert(5);
+        let answer = FakeAnswer::open().cert(cert);
+        world.net.answers("tls app.example:443", answer);
+    };
+    let world = World::begin(&rules);
+    show(&world);
+    world.pass(31).await;
+    let fired = "alert.fired probe:app:certificate";
+    assert_eq!(world.alerts().await, [fired]);
+    let world = world.restart(&config([]), Duration::from_secs(1)).await;
+    world.settle().await;
+    assert_eq!(
+        world.alerts().await[1..],
+        ["alert.resolved probe:app:certificate"]
+    );
+    let world = world.restart(&rules, Duration::from_secs(1)).await;
+    show(&world);
+    world.pass(31).await;
+    assert_eq!(world.alerts().await[2..], [fired]);
+    // Taken out while the daemon runs, it does not come back by a restart either.
+    world.reload(&config([])).await;
+    let world = world.restart(&rules, Duration::from_secs(1)).await;
+    show(&world);
+    world.pass(31).await;
+    assert_eq!(world.alerts().await[4..], [fired]);
+}
+
+#[tokio::test]
+async fn a_restart_brings_no_reminder_forward() {
+    let more = json!({ "reminder_minutes": 30, "failures_to_open": 1 });
+    let rules = config([tcp("web", &more)]);
+    let world = World::begin(&rules);
+    world.pass(35 * 60).await;
+    let told = ["probe.opened web", "probe.reminded web"];
+    assert_eq!(world.told().await, told);
+    let world = world.restart(&rules, Duration::from_secs(1)).await;
+    world.pass(20 * 60).await;
+    assert_eq!(world.told().await, told);
+    world.pass(10 * 60).await;
+    assert_eq!(world.told().await.len(), 3);
 }

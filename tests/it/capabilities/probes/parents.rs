@@ -1,5 +1,7 @@
 //! A parent that is down speaks for its children.
 
+use std::time::Duration;
+
 use echopilot::seams::outbound::FakeAnswer;
 use serde_json::json;
 
@@ -155,4 +157,18 @@ async fn a_parent_in_maintenance_speaks_for_its_children() {
     assert!(world.alerts().await.is_empty());
     world.pass(840).await;
     assert_eq!(world.alerts().await, ["alert.fired probe:router"]);
+}
+
+#[tokio::test]
+async fn a_parent_that_answers_slowly_keeps_no_alert_back() {
+    let slow = json!({ "interval_secs": 600, "timeout_secs": 60 });
+    let world = World::begin(&config([
+        tcp("router", &slow),
+        tcp("child", &json!({ "parent": "router" })),
+    ]));
+    // Its answer is good each time, and older than the child's next failure when it comes.
+    let answer = FakeAnswer::open().after(Duration::from_secs(15));
+    world.tcp("router", answer);
+    world.pass(180).await;
+    assert_eq!(world.alerts().await, ["alert.fired probe:child"]);
 }

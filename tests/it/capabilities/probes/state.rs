@@ -171,7 +171,7 @@ async fn failures_of_our_own_network_are_unknown() {
     );
 }
 
-fn cert(days: i64) -> CertInfo {
+pub fn cert(days: i64) -> CertInfo {
     CertInfo {
         subject: "app.example".into(),
         issuer: "Test Authority".into(),
@@ -245,4 +245,26 @@ async fn what_stays_down_is_told_again_where_that_is_wanted() {
         1,
         "whether to repeat is the router's choice"
     );
+}
+
+#[tokio::test]
+async fn targets_that_our_own_rules_forbid_do_not_make_this_machine_offline() {
+    let mut rules = config([tcp("web", &json!({}))]);
+    rules["connectivity"] = json!({ "targets": ["192.168.1.1:53", "10.0.0.1:53"] });
+    let world = World::begin(&rules);
+    for target in ["192.168.1.1:53", "10.0.0.1:53"] {
+        let call = format!("tcp {target}");
+        world.net.answers(&call, FakeAnswer::forbidden());
+    }
+    world.pass(120).await;
+    assert_eq!(world.alerts().await, ["alert.fired probe:web"]);
+    // One that could be tried tells.
+    world.net.answers("tcp 10.0.0.1:53", FakeAnswer::hangs());
+    world.tcp("web", FakeAnswer::open());
+    world.pass(60).await;
+    world.tcp("web", FakeAnswer::refused());
+    world.pass(120).await;
+    let (_, told) = world.ask("GET", "/api/probes").await;
+    assert!(told["offline_since"].is_string(), "{told}");
+    assert_eq!(world.alerts().await.len(), 2, "fired and resolved");
 }
