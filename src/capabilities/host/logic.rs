@@ -96,7 +96,10 @@ pub fn figures(
     add(machine(Warning::HighCpu), rates.cpu_percent, rules.cpu);
     add(machine(Warning::HighLoad), load(reading), rules.load);
     add(machine(Warning::HighRam), ram(reading), rules.ram);
-    add(machine(Warning::HighSwap), swap(reading), rules.swap);
+    // Swap that was switched off is not watched any more, and cannot stay high.
+    if reading.memory.is_none_or(|memory| memory.swap_total > 0) {
+        add(machine(Warning::HighSwap), swap(reading), rules.swap);
+    }
     for (warning, value, rule) in [
         (
             Warning::HighPressureCpu,
@@ -175,11 +178,14 @@ fn unit_figures(
         .memory
         .zip(most)
         .and_then(|(memory, most)| percent(memory, most));
-    for (warning, value, rule) in [
+    // Without a bound there is no share to watch, as long as systemd can be asked.
+    let is_bounded = most.is_some() || unit.state == UnitState::Unknown;
+    let memory = is_bounded.then_some((Warning::HighUnitMemory, memory, rules.unit_memory));
+    let others = [
         (Warning::UnitFailed, down, rules.unit),
         (Warning::UnitRestarted, restarted, rules.unit_restarts),
-        (Warning::HighUnitMemory, memory, rules.unit_memory),
-    ] {
+    ];
+    for (warning, value, rule) in others.into_iter().chain(memory) {
         let key = Key::of(warning, name);
         found.push(Figure { key, value, rule });
     }

@@ -7,8 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::config::{HostFile, HostRules};
 use super::forecast::forecast;
-use super::logic::{figures, judge, known, rates};
-use super::model::{Change, Figure, Forecast, Key, Known, Room, Rule, Warning, Watches};
+use super::logic::{figures, judge, known, rates, swap};
+use super::model::{Change, Figure, Forecast, Key, Known, Rates, Room, Rule, Warning, Watches};
 use crate::base::problems::Problems;
 use crate::platform::config::{Config, kind};
 use crate::seams::host::{
@@ -376,11 +376,7 @@ fn figures_are_what_people_reckon() {
     let of = |key: Key| value(&rules, &reading, &Known::default(), &key);
     close(of(Key::machine(Warning::HighLoad)), 150.0);
     close(of(Key::machine(Warning::HighRam)), 75.0);
-    assert_eq!(
-        of(Key::machine(Warning::HighSwap)),
-        None,
-        "there is no swap"
-    );
+    assert_eq!(swap(&reading), None, "there is no swap");
     close(of(Key::of(Warning::HighDisk, "/")), 80.0 / 95.0 * 100.0);
     assert_eq!(
         of(Key::of(Warning::HighInodes, "/")),
@@ -443,4 +439,55 @@ fn words_are_told_apart_and_read_back() {
     assert_eq!(Key::of(Warning::HighDisk, "/var").listed(), "high_disk");
     let unit = Key::of(Warning::UnitFailed, "shop.service");
     assert_eq!(unit.listed(), "unit_failed:shop.service");
+}
+
+#[test]
+fn what_cannot_be_measured_any_more_on_purpose_does_not_stay_raised() {
+    let rules = rules(r#"{ "units": { "shop.service": {} } }"#);
+    let mut reading = Reading {
+        memory: Some(Memory {
+            total: 1000,
+            available: 500,
+            swap_total: 1000,
+            swap_free: 0,
+        }),
+        ..Reading::default()
+    };
+    let unit = UnitReading {
+        state: UnitState::Active,
+        memory: Some(99),
+        memory_most: Some(100),
+        ..UnitReading::default()
+    };
+    reading.units.insert("shop.service".into(), unit);
+    let look = |reading: &Reading, watches: &Watches, cycle| {
+        let rates = Rates::default();
+        let (known, none) = (Known::default(), BTreeMap::new());
+        let figures = figures(&rules, reading, &rates, &known, &none);
+        judge(watches, &figures, at(cycle), false)
+    };
+    let mut watches = Watches::new();
+    for cycle in 0..5 {
+        watches = look(&reading, &watches, cycle).0;
+    }
+    let raised = |watches: &Watches| {
+        let raised = watches.iter().filter(|(_, watch)| watch.since.is_some());
+        raised.map(|(key, _)| key.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(raised(&watches).len(), 2, "{:?}", raised(&watches));
+    // Nothing is known: both stay.
+    let mut silent = reading.clone();
+    silent.memory = None;
+    silent
+        .units
+        .insert("shop.service".into(), UnitReading::default());
+    assert_eq!(raised(&look(&silent, &watches, 5).0).len(), 2);
+    // The swap is switched off and the bound is taken away.
+    let memory = reading.memory.as_mut().expect("memory");
+    (memory.swap_total, memory.swap_free) = (0, 0);
+    let unit = reading.units.get_mut("shop.service").expect("a unit");
+    unit.memory_most = None;
+    let (watches, changes) = look(&reading, &watches, 6);
+    assert!(raised(&watches).is_empty(), "{:?}", raised(&watches));
+    assert_eq!(changes.len(), 2);
 }
