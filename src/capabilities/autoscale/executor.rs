@@ -2,16 +2,20 @@
 //! gives one sentence of what came of it.
 
 use std::fmt::Debug;
-use std::process::Stdio;
+use std::io;
+use std::pin::pin;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, Method};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
-use tokio::process::Command;
+use tokio::process::{Child, ChildStdout, Command};
 
 use super::config::{AutoscaleRules, Executor};
 use super::event::Step;
@@ -26,7 +30,10 @@ use crate::seams::clock::Clock;
 use crate::seams::outbound::{Limits, Outbound, Request, Url};
 
 /// Bytes of a program's output that are written down (our own choice: the end of what it said).
-const MOST_OUTPUT: u64 = 2048;
+const MOST_OUTPUT: usize = 2048;
+/// Times that a pipe is looked into once its program has ended: the first may come before the
+/// runtime knows of what was written last (our own choice).
+const DRAINS: usize = 8;
 /// Where a program finds others.
 const PLACES: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
 
@@ -102,25 +109,21 @@ impl Carrier {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            // With all that it begins it can be ended, and only with that.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| format!("cannot run `{program}`: {error}"))?;
-        let pipe = child.stdout.take();
-        let work = async {
-            let mut said = Vec::new();
-            if let Some(pipe) = pipe {
-                let mut pipe = pipe.take(MOST_OUTPUT);
-                // What cannot be read is not worth failing a step that may have been done.
-                let _read = pipe.read_to_end(&mut said).await;
-            }
-            (said, child.wait().await)
-        };
+        let mut group = Group::led_by(&child);
+        let work = heard(&mut child);
         let Some((said, ended)) = within(&*self.clock, timeout, work).await else {
             let secs = timeout.as_secs();
             return Err(format!(
                 "`{program}` did not end within {secs} s and was killed"
             ));
         };
+        // What it has left running on purpose stays.
+        group.leader = None;
         let said = String::from_utf8_lossy(&said).trim().to_owned();
         match ended {
             Ok(status) if status.success() => Ok(said),
@@ -166,5 +169,68 @@ impl Carrier {
             Ok(answer) => Err(format!("answered {}, 2xx is needed", answer.status)),
             Err(error) => Err(error.to_string()),
         }
+    }
+}
+
+/// A program with all that it has begun: ended together, unless it ended by itself.
+struct Group {
+    leader: Option<Pid>,
+}
+
+impl Group {
+    fn led_by(child: &Child) -> Self {
+        let leader = child.id().and_then(|id| i32::try_from(id).ok());
+        Self {
+            leader: leader.and_then(Pid::from_raw),
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.leader {
+            // An error means that nobody is left.
+            let _gone = kill_process_group(leader, Signal::KILL);
+        }
+    }
+}
+
+/// Waits for the end of `child`: the last of what it said, and how it ended. Who else holds on to
+/// its output, as a worker that it has begun, is not waited for.
+async fn heard(child: &mut Child) -> (Vec<u8>, io::Result<ExitStatus>) {
+    let mut said = Vec::new();
+    let pipe = child.stdout.take();
+    let ended = {
+        let mut reading = pin!(last_of(pipe, &mut said));
+        tokio::select! {
+            biased;
+            () = &mut reading => child.wait().await,
+            ended = child.wait() => {
+                // What it said is in the pipe by now; the runtime may have to be told so first.
+                for _ in 0..DRAINS {
+                    if reading.as_mut().now_or_never().is_some() {
+                        break;
+                    }
+                    tokio::task::yield_now().await;
+                }
+                ended
+            }
+        }
+    };
+    (said, ended)
+}
+
+/// Reads all of `pipe`, so that nobody who writes into it has to wait or is ended, and keeps the
+/// last of it.
+async fn last_of(pipe: Option<ChildStdout>, said: &mut Vec<u8>) {
+    let Some(mut pipe) = pipe else {
+        return;
+    };
+    let mut part = [0; 4096];
+    // What cannot be read is not worth failing a step that may have been done.
+    while let Ok(read @ 1..) = pipe.read(&mut part).await {
+        said.extend_from_slice(part.get(..read).unwrap_or_default());
+        let surplus = said.len().saturating_sub(MOST_OUTPUT);
+        said.drain(..surplus);
     }
 }

@@ -181,6 +181,63 @@ fn a_command_is_run_without_a_shell_and_each_end_is_written_down() {
 }
 
 #[test]
+fn a_command_that_says_much_or_leaves_a_worker_behind_is_not_cut_off() {
+    let home = tempfile::tempdir().expect("a folder");
+    let made = home.path().join("made");
+    let run = |script: String| {
+        let argv = json!(["/bin/sh", "-c", script]);
+        let rules = acting(&json!({ "command": { "argv": argv } }));
+        let world = alone(World::with_config("autoscale.json", &rules).start());
+        flag(&world, "AUTOSCALE_ENABLED", true);
+        tick(&world, 3);
+        world.until("the step ends", |world| {
+            let ends = ["scaling.done", "scaling.failed"];
+            let ended = |kind: &&str| !world.journal_of("autoscale", kind).is_empty();
+            ends.iter().any(ended)
+        });
+        let done = world.journal_of("autoscale", "scaling.done");
+        assert_eq!(done.len(), 1, "{:?}", world.journal("autoscale"));
+        done[0]["detail"].as_str().expect("what it said").to_owned()
+    };
+    // Far more than a pipe holds; what is kept is the end.
+    let said = run(format!(
+        "i=0; while [ $i -lt 4000 ]; do echo line $i of what is told here; i=$((i+1)); done; \
+         touch {}",
+        made.display()
+    ));
+    assert!(made.exists());
+    assert!(said.ends_with("line 3999 of what is told here"), "{said}");
+    assert!(said.len() <= 2048);
+    // The worker holds on to the output for as long as it lives.
+    assert_eq!(run("sleep 20 & echo begun".to_owned()), "begun");
+}
+
+#[test]
+fn a_command_that_takes_too_long_is_ended_with_all_it_began() {
+    let home = tempfile::tempdir().expect("a folder");
+    let pids = home.path().join("pids");
+    let script = format!("sleep 300 & echo $! > {0}; wait", pids.display());
+    let argv = json!(["/bin/sh", "-c", script]);
+    let rules = acting(&json!({ "command": { "argv": argv, "timeout_secs": 5 } }));
+    let world = alone(World::with_config("autoscale.json", &rules).start());
+    flag(&world, "AUTOSCALE_ENABLED", true);
+    observe(&world, 3);
+    // The task waits for its command, so the loop does not come to rest.
+    world.clock.advance(MINUTE);
+    let begun = || fs::read_to_string(&pids).unwrap_or_default();
+    world.until("it has begun", |_| begun().ends_with('\n'));
+    world.clock.advance(Duration::from_secs(6));
+    world.until("the step ends", |world| {
+        !world.journal_of("autoscale", "scaling.failed").is_empty()
+    });
+    let stat = format!("/proc/{}/stat", begun().trim());
+    world.until("the grandchild is gone", |_| {
+        // One that nobody has waited for yet is dead all the same.
+        fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))
+    });
+}
+
+#[test]
 fn a_call_is_signed_and_without_a_secret_only_planned() {
     let rules = acting(&json!({ "webhook": { "url": "https://hooks.example.com/scale" } }));
     let world = alone(World::with_config("autoscale.json", &rules).start());
