@@ -38,7 +38,6 @@ pub fn as_stamp<S: Serializer>(at: &DateTime<Utc>, to: S) -> Result<S::Ok, S::Er
 }
 
 /// For `serialize_with`: the same, or nothing.
-#[expect(clippy::ref_option, reason = "as serde wants it")]
 pub fn as_maybe_stamp<S: Serializer>(at: &Option<DateTime<Utc>>, to: S) -> Result<S::Ok, S::Error> {
     at.map(stamp).serialize(to)
 }

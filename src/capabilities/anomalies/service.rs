@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Mutex as Turn;
 
 use super::config::AnomaliesRules;
@@ -23,6 +23,15 @@ use crate::storage::view::{Kept, View as _};
 /// five-minute samples is too late, the next sample too early).
 const CALM_SAMPLES: u64 = 10;
 
+/// Minutes without a value after which nothing can be said of a series any more (our own choice:
+/// values every quarter of an hour are common, rarer ones are not).
+const SILENT_MINUTES: i64 = 60;
+
+/// What alert events of ours are said to come from.
+const SOURCE: &str = "anomalies";
+/// What their keys begin with; a series' name follows.
+const KEY: &str = "anomaly:";
+
 /// Values of one call at most.
 pub(super) const MOST_VALUES: usize = 10_000;
 
@@ -32,6 +41,7 @@ pub(super) struct Anomalies {
     live: Live<AnomaliesRules>,
     kept: Kept<AnomaliesView>,
     alerts: Alerts,
+    opened_at: DateTime<Utc>,
     /// Held from the look at a window until its lines are committed or refused, also where nobody
     /// waits for them any more: each value is judged by all before it.
     turn: Arc<Turn<()>>,
@@ -103,6 +113,7 @@ impl Anomalies {
         live: Live<AnomaliesRules>,
         alerts: Alerts,
     ) -> Result<Arc<Self>, StorageError> {
+        let opened_at = clock.now();
         let (kept, _) = Kept::open(journal, clock, AnomaliesView::default)?;
         // A fold does not know the window's length and keeps the longest there may be.
         let most = live.get().rules.limits.window;
@@ -113,6 +124,7 @@ impl Anomalies {
             live,
             kept,
             alerts,
+            opened_at,
             turn: Arc::default(),
         }))
     }
@@ -185,6 +197,7 @@ impl Anomalies {
             event::push_detected(&mut lines, now, anomaly);
         }
         step.series.fed_until = until.or(step.series.fed_until);
+        step.series.heard = Some((now, until.is_none()));
         let trained = Trained {
             seen: step.series.detector.seen(),
             ready: step.series.detector.is_ready(&rules.rules.limits),
@@ -225,7 +238,7 @@ impl Anomalies {
 
     /// Raises or ends the alert of a series.
     fn tell(&self, name: &str, step: &Step, now: DateTime<Utc>) {
-        let key = format!("anomaly:{name}");
+        let key = format!("{KEY}{name}");
         if let Some(anomaly) = step.found.last() {
             let summary = format!(
                 "`{name}` is {}, {:.1} deviations from its mean of {:.6}: score {:.2}",
@@ -234,7 +247,7 @@ impl Anomalies {
             self.alerts.raise(
                 Finding {
                     key: key.clone(),
-                    source: "anomalies".to_owned(),
+                    source: SOURCE.to_owned(),
                     severity: Severity::Warning,
                     summary,
                     started_at: now,
@@ -247,6 +260,32 @@ impl Anomalies {
             let how =
                 format!("the last {CALM_SAMPLES} values of `{name}` are like the ones before");
             self.alerts.resolve(&key, now, how);
+        }
+    }
+
+    /// Ends the alerts of series that no value will end: their feed is gone, or nothing comes.
+    pub(super) fn end_silent(&self, now: DateTime<Utc>) {
+        let rules = self.live.get_full();
+        for said in self.alerts.said_by(SOURCE) {
+            let name = said.finding.key.strip_prefix(KEY).unwrap_or_default();
+            let mut feeds = rules.rules.feeds.iter();
+            let is_fed = feeds.any(|feed| feed.series == name);
+            let how = {
+                let view = self.kept.lock();
+                let series = view.series.get(name);
+                let heard = series.and_then(|series| series.heard);
+                let was_fed = series.is_some_and(|series| series.fed_until.is_some())
+                    && heard.is_none_or(|(_, pushed)| !pushed);
+                let since = heard.map_or(self.opened_at, |(at, _)| at);
+                if was_fed && !is_fed {
+                    "its feed was taken out of `configs/anomalies.json`".to_owned()
+                } else if now - since >= TimeDelta::minutes(SILENT_MINUTES) {
+                    format!("no value of `{name}` has come for {SILENT_MINUTES} minutes")
+                } else {
+                    continue;
+                }
+            };
+            self.alerts.resolve(&said.finding.key, now, how);
         }
     }
 

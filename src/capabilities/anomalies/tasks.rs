@@ -32,7 +32,7 @@ impl Feeding {
     async fn feed_all(&self, now: DateTime<Utc>) -> Result<Summary, TaskError> {
         let rules = self.anomalies.live().get_full();
         let until = minute_start(minute_of(now - TimeDelta::seconds(LATE_SECS)));
-        let (mut taken, mut found) = (0, 0);
+        let (mut taken, mut found, mut failed) = (0, 0, None);
         for feed in &rules.rules.feeds {
             let oldest = until - TimeDelta::minutes(MOST_MINUTES);
             let since = self.anomalies.fed_until(&feed.series);
@@ -45,13 +45,24 @@ impl Feeding {
             let trained = self
                 .anomalies
                 .train(&feed.series, &values, Some(until), now)
-                .await
-                .map_err(|error| TaskError(format!("cannot feed `{}`: {error}", feed.series)))?;
+                .await;
+            let trained = match trained {
+                Ok(trained) => trained,
+                Err(error) => {
+                    // The others are fed all the same.
+                    failed.get_or_insert(format!("cannot feed `{}`: {error}", feed.series));
+                    continue;
+                }
+            };
             let anomalies = trained.verdicts.iter();
             found += anomalies
                 .filter(|(_, said)| said.is_some_and(|said| said.anomaly))
                 .count();
             taken += values.len();
+        }
+        self.anomalies.end_silent(now);
+        if let Some(why) = failed {
+            return Err(TaskError(why));
         }
         Ok(Summary::ok(json!({"values": taken, "anomalies": found})))
     }

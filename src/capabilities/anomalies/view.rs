@@ -27,6 +27,8 @@ pub(super) struct Series {
     pub(super) anomalies: u64,
     /// Values within the limits since the last one beyond; not kept over a restart.
     pub(super) calm: u64,
+    /// When this process took its last value, and whether that was pushed.
+    pub(super) heard: Option<(DateTime<Utc>, bool)>,
 }
 
 /// All series.
@@ -157,6 +159,7 @@ impl View for AnomaliesView {
                 fed_until,
                 anomalies,
                 calm: 0,
+                heard: None,
             };
             view.series.insert(name, series);
         }

@@ -62,3 +62,56 @@ fn minutes_without_a_daemon_are_made_up_for_once() {
     world.advance(Duration::from_mins(1));
     assert_eq!(values(&world, "latency").len(), 2);
 }
+
+/// Keys of the detector's alert events that hold.
+fn alerts(world: &World) -> Vec<String> {
+    let all = world.get("/api/alerts").expect(200)["alerts"].clone();
+    let all = all.as_array().expect("alerts").clone();
+    let own = all.iter().filter(|one| one["source"] == "anomalies");
+    own.map(|one| one["key"].as_str().expect("a key").to_owned())
+        .collect()
+}
+
+#[test]
+fn an_alert_does_not_outlive_what_it_is_about() {
+    let mut world = begin();
+    let pushed = "/api/anomalies/pushed/samples";
+    super::calls::push(&world, pushed, &super::calls::quiet(50));
+    super::calls::push(&world, pushed, &[9000.0]);
+    let minute = Duration::from_mins(1);
+    for at in 0..50 {
+        serve(&world, 60, 100 + at % 10);
+        world.advance(minute);
+    }
+    serve(&world, 60, 90_000);
+    world.advance(minute);
+    world.advance(minute);
+    let both = ["anomaly:latency", "anomaly:pushed"];
+    world.until("both alerts begin", |world| alerts(world) == both);
+    // Nothing has come for `pushed` for an hour, and the feed of `latency` is taken out.
+    for _ in 0..9 {
+        world.advance(minute);
+    }
+    world.until("the first alert ends", |world| {
+        alerts(world) == ["anomaly:latency"]
+    });
+    world.save("anomalies.json", r#"{"feeds": []}"#);
+    world.restart();
+    world.advance(minute);
+    world.until("the alert ends", |world| alerts(world).is_empty());
+}
+
+#[test]
+fn a_feed_that_finds_no_room_keeps_no_other_from_being_fed() {
+    let rules = RULES.replacen('{', r#"{"series_max": 2, "#, 1);
+    let world = World::with_config("anomalies.json", &rules).start();
+    unwatched(&world);
+    super::calls::push(&world, "/api/anomalies/one/samples", &[1.0]);
+    super::calls::push(&world, "/api/anomalies/faults/samples", &[1.0]);
+    for _ in 0..3 {
+        serve(&world, 60, 80);
+        world.advance(Duration::from_mins(1));
+    }
+    assert!(values(&world, "latency").is_empty());
+    assert_eq!(values(&world, "faults"), [1.0, 50.0, 50.0]);
+}
