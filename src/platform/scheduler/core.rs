@@ -11,7 +11,7 @@ use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
 use super::event::{RunRecord, Started, TaskEvent};
 use super::plan::DueSlot;
-use super::rules::{LoopRules, Missed, Overlap, TaskRules};
+use super::rules::{LoopRules, Overlap, TaskRules};
 use super::task::{Outcome, Task, Trigger};
 use super::turn::record_of;
 use super::view::{RunsView, TaskPast};
@@ -255,9 +255,11 @@ impl Core {
                     boot: self.origin.boot.clone(),
                     uptime_ms: millis(at.uptime),
                 };
-                let event = TaskEvent::Finished(Box::new(record));
-                row.past.apply_event(&event, at.now);
+                let event = TaskEvent::Finished(Box::new(record.clone()));
+                self.rows[index].past.apply_event(&event, at.now);
                 events.push(event);
+                let notices = &mut self.owed.notices;
+                watch::after(&self.rows[index], &record, at.now, notices);
             }
         }
         self.arm_all(at);
@@ -295,8 +297,8 @@ impl Core {
         if let Some(latest) = row.latest.take() {
             row.queued = Some(latest);
             self.ready.push_back(index);
-        } else if row.rules.missed == Missed::All {
-            self.arm(index, Some(at.now), at);
+        } else {
+            self.look_again(index, at);
         }
         turn
     }

@@ -167,6 +167,12 @@ impl Core {
                 (record.outcome, record.reason) = (Outcome::Frozen, Some(why));
                 record.trigger = queued.trigger;
                 self.emit(index, record, at, turn);
+                self.look_again(index, at);
+                continue;
+            }
+            if self.rows[index].is_paused() && !queued.is_manual() {
+                let why = "the task was paused before a place was free".to_owned();
+                self.pass_over(index, &queued, why, at, turn);
                 continue;
             }
             turn.starts.push(self.start(index, queued, gates, at));
@@ -222,6 +228,14 @@ impl Core {
     fn notice_slow(&self, at: Moment, turn: &mut Turn) {
         for index in &self.running {
             watch::slow(&self.rows[*index], at, &mut turn.notices);
+        }
+    }
+
+    /// Has the next of the missed slots looked at, where each has its turn: no run will end that
+    /// would do so.
+    pub(super) fn look_again(&mut self, index: usize, at: Moment) {
+        if self.rows[index].rules.missed == Missed::All {
+            self.arm(index, Some(at.now), at);
         }
     }
 

@@ -135,6 +135,10 @@ pub(super) fn after(row: &Row, record: &RunRecord, now: DateTime<Utc>, notices: 
         }
         return;
     }
+    if record.attempt == 0 {
+        // It did not begin: that says nothing of how the task is.
+        return;
+    }
     let run = &record.run;
     let mut resolve = |what: &str, how: String| {
         notices.push(Notice::Resolve {

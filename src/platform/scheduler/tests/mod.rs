@@ -1,6 +1,7 @@
 //! The loop without clock, disk and runtime: what it decides, slot by slot.
 
 mod clock;
+mod edges;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
