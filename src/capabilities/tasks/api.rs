@@ -15,7 +15,7 @@ use crate::platform::http::{
     Call, Choice, HotAnswer, HttpError, QueryParams, Reply, Route, Routes, Scope, json, json_bytes,
 };
 use crate::platform::lifecycle::within;
-use crate::platform::scheduler::{RunRecord, Scheduler, TaskFault};
+use crate::platform::scheduler::{Scheduler, TaskFault};
 use crate::seams::clock::Clock;
 
 /// Seconds that an answer may wait for a run at most: proxies give up after a minute.
@@ -155,7 +155,7 @@ async fn history(
         MOST_RECORDS,
     )?;
     let task = desk.scheduler.status(&name)?.name;
-    let runs = read_history(&desk, task, limit).await?;
+    let runs = read(&desk, move |scheduler| scheduler.history(task, limit)).await?;
     Ok(Reply::ok(HistoryReply {
         task: task.to_owned(),
         count: runs.len(),
@@ -164,17 +164,15 @@ async fn history(
 }
 
 /// Reads the journal where that may take its time.
-async fn read_history(
+async fn read<T: Send + 'static>(
     desk: &Arc<Desk>,
-    task: &'static str,
-    limit: usize,
-) -> Result<Vec<RunRecord>, HttpError> {
+    ask: impl FnOnce(&Scheduler) -> Result<T, TaskFault> + Send + 'static,
+) -> Result<T, HttpError> {
     let desk = Arc::clone(desk);
-    let read = move || desk.scheduler.history(task, limit);
-    let runs = tokio::task::spawn_blocking(read)
+    let found = tokio::task::spawn_blocking(move || ask(&desk.scheduler))
         .await
         .map_err(|_| HttpError::internal("the thread that read the runs of a task died"))?;
-    Ok(runs?)
+    Ok(found?)
 }
 
 fn bounded(name: &str, found: usize, most: usize) -> Result<usize, HttpError> {
@@ -287,8 +285,8 @@ async fn one_run(
     if let Some(last) = status.last.clone().filter(|last| last.run == run) {
         return Ok(reply("ended", Some(last)));
     }
-    let runs = read_history(&desk, status.name, usize::MAX).await?;
-    let found = runs.into_iter().rfind(|record| record.run == run);
+    let (task, wanted) = (status.name, run.clone());
+    let found = read(&desk, move |scheduler| scheduler.record(task, &wanted)).await?;
     let found = found.ok_or_else(|| {
         let told = format!("task `{}` has no run `{run}`", status.name);
         HttpError::not_found("run_not_found", told).hint(format!(

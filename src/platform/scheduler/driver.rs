@@ -19,6 +19,7 @@ use super::recorder::Recorder;
 use super::rules::LoopRules;
 use super::run::{Ends, run};
 use super::task::{Outcome, Roster};
+use super::watch;
 use crate::platform::alerts::Alerts;
 use crate::platform::lifecycle::{Tasks, within};
 use crate::platform::switches::Switches;
@@ -180,6 +181,7 @@ impl Scheduler {
             core.insert(self.fresh_core()).begin(last_at, at)
         };
         self.write(events, at);
+        watch::forget_strangers(&self.inner.parts, at.now);
         self.inner.has_begun.store(true, Ordering::Release);
     }
 

@@ -208,10 +208,36 @@ impl Scheduler {
 
     /// The newest `limit` records of a task, oldest of them first. Reads the whole journal.
     pub fn history(&self, name: &str, limit: usize) -> Result<Vec<RunRecord>, TaskFault> {
+        let mut newest = VecDeque::with_capacity(limit.min(1024));
+        self.records(name, "", |record| {
+            if newest.len() == limit {
+                newest.pop_front();
+            }
+            newest.push_back(record);
+        })?;
+        Ok(newest.into())
+    }
+
+    /// The record of one run; `None` where it has none. Reads the whole journal.
+    pub fn record(&self, name: &str, run: &str) -> Result<Option<RunRecord>, TaskFault> {
+        let mut newest = None;
+        // A name that JSON would spell otherwise is none of ours and is found nowhere.
+        self.records(name, &format!("\"run\":\"{run}\","), |record| {
+            newest = Some(record).filter(|record| record.run == run);
+        })?;
+        Ok(newest)
+    }
+
+    /// Hands over the records of a task that go on with `and`, oldest first.
+    fn records(
+        &self,
+        name: &str,
+        and: &str,
+        mut take: impl FnMut(RunRecord),
+    ) -> Result<(), TaskFault> {
         let task =
             self.with_core(|core| Ok::<_, TaskFault>(core.rows[found(core, name)?].task.name()))?;
-        let wanted = format!("\"task\":\"{task}\",");
-        let mut newest = VecDeque::with_capacity(limit.min(1024));
+        let wanted = format!("\"task\":\"{task}\",{and}");
         let journal = self.inner.recorder.journal();
         journal.scan(&Mark::default(), &mut |chunk| {
             for text in chunk.bytes.split(|byte| *byte == b'\n') {
@@ -225,14 +251,11 @@ impl Scheduler {
                 else {
                     continue;
                 };
-                if newest.len() == limit {
-                    newest.pop_front();
-                }
-                newest.push_back(*record);
+                take(*record);
             }
             ControlFlow::Continue(())
         })?;
-        Ok(newest.into())
+        Ok(())
     }
 
     /// How the loop is.

@@ -1,11 +1,12 @@
 //! Each task is its own heartbeat: late, missed, too long or failing raises a finding, and the next
 //! good run ends it. Keys are `task:NAME:late`, `task:NAME:slow` and `task:NAME:failed`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::core::{Moment, Row};
+use super::driver::Parts;
 use super::event::RunRecord;
 use super::plan::{DueSlot, MOST_COUNTED};
 use super::task::{Outcome, Trigger};
@@ -35,6 +36,23 @@ impl Notice {
         match self {
             Self::Raise(finding) => alerts.raise(finding, now),
             Self::Resolve { key, how } => alerts.resolve(&key, now, how),
+        }
+    }
+}
+
+/// Ends what was found about tasks that are no more: no run of theirs will.
+pub(super) fn forget_strangers(parts: &Parts, now: DateTime<Utc>) {
+    let known: BTreeSet<&str> = parts
+        .roster
+        .tasks()
+        .iter()
+        .map(|task| task.name())
+        .collect();
+    for said in parts.alerts.said_by(SOURCE) {
+        let task = said.finding.labels.get("task");
+        if let Some(task) = task.filter(|task| !known.contains(task.as_str())) {
+            let how = format!("there is no task `{task}` any more");
+            parts.alerts.resolve(&said.finding.key, now, how);
         }
     }
 }

@@ -366,3 +366,24 @@ fn rules_of_the_file_hold_for_runs_too() {
     life.advance(SECOND);
     assert_eq!(life.last("stuck")["error"], "not done within 3 s");
 }
+
+#[test]
+fn alerts_of_a_task_that_is_no_more_end() {
+    let clock = begin_at("2026-11-21T09:00:30Z");
+    let engine = memory(&clock) as Arc<dyn Engine>;
+    let fails = || -> Arc<dyn Task> {
+        Arc::new(doer("gone", |_| async { Err(TaskError("no".to_owned())) }))
+    };
+    let stays = || -> Arc<dyn Task> { Arc::new(doer("stays", |_| ok())) };
+    let life = Loop::begin(Arc::clone(&engine), &clock, &[fails(), stays()]);
+    for _minute in 0..3 {
+        life.advance(MINUTE);
+    }
+    assert!(life.alerts.holds("task:gone:failed"));
+    drop(life);
+    let life = Loop::begin(Arc::clone(&engine), &clock, &[stays()]);
+    assert!(
+        !life.alerts.holds("task:gone:failed"),
+        "nobody else would end it"
+    );
+}

@@ -50,7 +50,12 @@ fn a_pause_holds_what_waits_for_a_place() {
     bench.core.switched(1, &event, bench.at);
     bench.end_all();
     bench.settle();
-    assert_eq!(bench.ran.len(), 1, "paused before it began: {:?}", bench.ran);
+    assert_eq!(
+        bench.ran.len(),
+        1,
+        "paused before it began: {:?}",
+        bench.ran
+    );
     assert!(bench.passed[0].1.contains("paused"), "{:?}", bench.passed);
     bench.core.ask(1, bench.at.now).expect("asked for");
     bench.settle();
@@ -63,7 +68,8 @@ fn a_run_that_a_crash_cut_off_is_told_like_any_that_failed() {
     bench.hold = true;
     bench.pass(TimeDelta::minutes(10));
     bench.restart(TimeDelta::minutes(1));
-    let failed = |notice: &Notice| matches!(notice, Notice::Raise(one) if one.key == "task:daily:failed");
+    let failed =
+        |notice: &Notice| matches!(notice, Notice::Raise(one) if one.key == "task:daily:failed");
     assert!(bench.notices.iter().any(failed), "{:?}", bench.notices);
 }
 
