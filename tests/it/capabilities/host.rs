@@ -78,7 +78,7 @@ async fn a_warning_is_raised_after_n_cycles_and_cleared_below_the_other_threshol
     let told = world.host().await;
     let expected = json!([{
         "warning": "high_cpu", "of": null, "value": 81.0, "warn": 80.0, "clear": 70.0,
-        "started_at": "2026-11-21T09:15:01.000Z", "since": "2026-11-21T09:21:01.000Z",
+        "started_at": "2026-11-21T09:15:00.000Z", "since": "2026-11-21T09:21:00.000Z",
     }]);
     assert_eq!(told["active"], expected, "{told}");
     let warned = world
