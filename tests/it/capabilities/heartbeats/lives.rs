@@ -57,7 +57,9 @@ fn every_state_outlives_an_orderly_end_and_a_kill() {
     }
     assert_eq!(lines(&world, "alert.fired").len(), 1, "told once");
     ping(&world, "running?rid=r");
-    let took = beat(&world, "running")["last_duration_ms"].as_u64().unwrap();
+    let took = beat(&world, "running")["last_duration_ms"]
+        .as_u64()
+        .unwrap();
     // An orderly end may take a second or two of the stepped clock.
     assert!((120_000..130_000).contains(&took), "{took}");
 }
