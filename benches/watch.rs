@@ -12,7 +12,6 @@
     clippy::print_stdout,
     reason = "a bench stands outside: it looks at files and clocks as a person does"
 )]
-#![expect(missing_docs, reason = "a program")]
 
 #[path = "http/process.rs"]
 #[expect(dead_code, reason = "the HTTP bench uses more of it")]
@@ -133,7 +132,7 @@ fn main() {
         std::thread::sleep(Duration::from_secs(5));
         let (before, began) = (daemon.spent(), Instant::now());
         let pushed = push(&daemon.address, samples, group, Duration::from_secs(secs));
-        let (spent, took) = (daemon.spent() - before, began.elapsed());
+        let (spent, took) = (daemon.spent().saturating_sub(before), began.elapsed());
         let told = daemon.ask(&format!(
             "GET /api/probes HTTP/1.1\r\nHost: localhost\r\nX-Dash-Key: {KEY}\r\n\r\n"
         ));
