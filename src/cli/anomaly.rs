@@ -3,9 +3,9 @@
 use std::io::{Read, stdin};
 use std::path::Path;
 
-use super::args::{AnomalyReplayArgs, AnomalyVerb};
 use super::failure::{DONE, Failure, Outcome};
 use super::output::Output;
+use super::watch_args::{AnomalyReplayArgs, AnomalyVerb};
 use crate::capabilities::anomalies::logic::Limits;
 use crate::capabilities::anomalies::replay::{BadRow, replay};
 use crate::seams::files::{Files, read_whole};

@@ -7,6 +7,7 @@ use clap::{Args as Group, Parser, Subcommand};
 
 use super::output::{ColorChoice, Manners, word};
 use super::slo::SloArgs;
+use super::watch_args::{AlertVerb, AnomalyVerb, HeartbeatVerb, ProbeVerb, TaskVerb};
 use crate::app::settings;
 
 /// Shown under the list of verbs.
@@ -134,6 +135,9 @@ pub(super) enum Verb {
     /// What the outside sees: list probes, show one, look now
     #[command(subcommand)]
     Probe(ProbeVerb),
+    /// What the watchers have found and has not ended
+    #[command(subcommand)]
+    Alert(AlertVerb),
     /// Read journals; works while the daemon is down
     #[command(subcommand)]
     Log(LogVerb),
@@ -199,46 +203,6 @@ pub(super) struct RestoreArgs {
     /// one journal at a line (`experiments:1042`)
     #[arg(long, value_name = "TIME|JOURNAL:SEQ")]
     pub(super) until: Option<String>,
-}
-
-/// `heartbeat`.
-#[derive(Debug, Subcommand)]
-pub(super) enum HeartbeatVerb {
-    /// All heartbeats: how each is, last heard of, down from when on
-    List,
-    /// One heartbeat with its newest signals and what was sent with them
-    Show {
-        /// The heartbeat, such as `nightly-backup`
-        name: String,
-        /// How many lines of its history, at most
-        #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
-        lines: u32,
-    },
-    /// Stop watching a heartbeat until it is resumed, over restarts
-    Pause {
-        /// The heartbeat, such as `nightly-backup`
-        name: String,
-    },
-    /// Watch a heartbeat again, from now on
-    Resume {
-        /// The heartbeat, such as `nightly-backup`
-        name: String,
-    },
-    /// Draw the key of a heartbeat and show the address that its job calls, this once
-    Url(HeartbeatUrlArgs),
-}
-
-/// `heartbeat url`.
-#[derive(Debug, Group)]
-pub(super) struct HeartbeatUrlArgs {
-    /// The heartbeat, such as `nightly-backup`
-    pub(super) name: String,
-    /// Draw another key where there is one; the old address ends at once
-    #[arg(long)]
-    pub(super) renew: bool,
-    /// How jobs reach this daemon, such as `https://ops.example.com`. Default: where it listens
-    #[arg(long, value_name = "URL")]
-    pub(super) base: Option<String>,
 }
 
 /// `flag …`.
@@ -314,54 +278,6 @@ pub(super) struct ExpLogArgs {
     pub(super) id: Option<String>,
 }
 
-/// `task …`.
-#[derive(Debug, Subcommand)]
-pub(super) enum TaskVerb {
-    /// All tasks: when due, when last run, how it went
-    List,
-    /// Run a task now and wait for its end
-    Run(TaskRunArgs),
-    /// Stop running a task by itself, over restarts
-    Pause {
-        /// The task, such as `ops-sentinel`
-        name: String,
-    },
-    /// Run a task by itself again, from its next due time on
-    Resume {
-        /// The task, such as `ops-sentinel`
-        name: String,
-    },
-    /// The newest runs of a task: when due, how late, how long, how it went
-    History {
-        /// The task, such as `ops-sentinel`
-        name: String,
-        /// How many, at most
-        #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
-        lines: u32,
-    },
-    /// The next due times of a task, in UTC and on the clocks of its zone
-    Next {
-        /// The task, such as `ops-sentinel`
-        name: String,
-        /// How many
-        #[arg(short = 'n', long, default_value_t = 10, value_name = "N")]
-        count: u32,
-    },
-}
-
-/// `task run`.
-#[derive(Debug, Group)]
-pub(super) struct TaskRunArgs {
-    /// The task, such as `ops-sentinel`
-    pub(super) name: String,
-    /// How long to wait for its end, up to `55s`. Default: 30s
-    #[arg(long, value_name = "SPAN", conflicts_with = "no_wait")]
-    pub(super) wait: Option<String>,
-    /// Only begin it
-    #[arg(long)]
-    pub(super) no_wait: bool,
-}
-
 /// `key …`.
 #[derive(Debug, Subcommand)]
 pub(super) enum KeyVerb {
@@ -396,23 +312,6 @@ pub(super) struct KeyNewArgs {
     /// How long it is good, such as `90d`. Default: until revoked
     #[arg(long, value_name = "SPAN")]
     pub(super) expires_in: Option<String>,
-}
-
-/// `probe …`.
-#[derive(Debug, Subcommand)]
-pub(super) enum ProbeVerb {
-    /// All probes: state, uptime, last fault
-    List,
-    /// Everything about one probe
-    Show {
-        /// The probe, as `probe list` shows it
-        name: String,
-    },
-    /// Look now and tell what is found; exits with 1 where that is not good
-    Check {
-        /// The probe, as `probe list` shows it
-        name: String,
-    },
 }
 
 /// `log …`.
@@ -469,27 +368,4 @@ mod tests {
     fn the_tree_is_sound() {
         super::Args::command().debug_assert();
     }
-}
-
-/// `anomaly`.
-#[derive(Debug, Subcommand)]
-pub(super) enum AnomalyVerb {
-    /// Run a series through a new detector and write its verdict on each row as NDJSON; needs no
-    /// daemon and no home
-    Replay(AnomalyReplayArgs),
-}
-
-/// `anomaly replay`.
-#[derive(Debug, Group)]
-pub(super) struct AnomalyReplayArgs {
-    /// A series, `TIME,VALUE` or a value a line, with or without a heading; `-` reads standard
-    /// input
-    #[arg(value_name = "FILE")]
-    pub(super) file: PathBuf,
-    /// Samples that are kept, instead of 500
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(30..=100_000))]
-    pub(super) window: Option<u32>,
-    /// Samples after an anomaly in which the next must be worse, instead of 150
-    #[arg(long, value_name = "N")]
-    pub(super) damper: Option<u32>,
 }

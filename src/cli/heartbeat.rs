@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::api::{Api, Ask};
-use super::args::{HeartbeatUrlArgs, HeartbeatVerb};
 use super::failure::{DONE, Failure, Outcome};
 use super::output::{Output, Style, plain};
 use super::query::{segment, with_query};
+use super::watch_args::{HeartbeatUrlArgs, HeartbeatVerb};
 
 /// Does `verb`.
 pub(super) fn run(verb: &HeartbeatVerb, api: &Api, output: &mut Output) -> Outcome {

@@ -4,6 +4,7 @@
 //! Manners: data on standard output, talk on standard error, `--json` for machines, colours only
 //! for people, exit codes as `--help` lists them, no complaint when a reader leaves early.
 
+mod alert;
 mod anomaly;
 mod api;
 mod args;
@@ -29,6 +30,7 @@ mod slo;
 mod status;
 mod task;
 mod verify;
+mod watch_args;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -97,6 +99,7 @@ fn run(global: &Global, verb: &Verb, output: &mut Output) -> Outcome {
         Verb::Restore(restore) => restore::run(restore, home, files, &SystemClock::new(), output),
         Verb::Flag(verb) => flag::run(verb, &api()?, output),
         Verb::Exp(verb) => exp::run(verb, &api()?, output),
+        Verb::Alert(verb) => alert::run(verb, &api()?, output),
         Verb::Heartbeat(verb) => heartbeat::run(verb, &api()?, output),
         Verb::Task(verb) => task::run(verb, &api()?, output),
         Verb::Slo(args) => {

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::api::{Api, Ask};
-use super::args::ProbeVerb;
 use super::failure::{DONE, FAILED, Failure, Outcome};
 use super::output::{Output, Style, plain, safe};
+use super::watch_args::ProbeVerb;
 use crate::base::names;
 
 /// Does `verb`.

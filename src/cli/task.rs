@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::api::{Api, Ask};
-use super::args::{TaskRunArgs, TaskVerb};
 use super::failure::{DONE, FAILED, Failure, Outcome};
 use super::output::{Output, Style, plain};
 use super::query::{segment, with_query};
+use super::watch_args::{TaskRunArgs, TaskVerb};
 
 /// Does `verb`.
 pub(super) fn run(verb: &TaskVerb, api: &Api, output: &mut Output) -> Outcome {

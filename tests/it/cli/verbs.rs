@@ -299,3 +299,12 @@ fn a_daemon_elsewhere_is_spoken_to_by_url_and_key() {
         "{tls:#?}"
     );
 }
+
+#[test]
+fn what_is_found_is_listed_with_and_without_a_daemon() {
+    both_ways(|home| {
+        let listed = run(home, &["alert", "list"]).expect(0);
+        assert!(listed.out.is_empty(), "{listed:#?}");
+        assert!(listed.err.contains("nothing is wrong"), "{listed:#?}");
+    });
+}
