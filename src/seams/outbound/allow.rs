@@ -106,12 +106,13 @@ impl Rule {
         if self.port.is_some_and(|port| port != address.port()) {
             return false;
         }
+        // The machine's credentials are handed out to who names their address, never by a network
+        // that was opened in passing, nor by whoever answers for a name.
+        let is_harmless = special != Special::Metadata;
         match &self.what {
-            What::Name(name) => matches!(host, Host::Name(asked) if asked == name),
-            // A network opened in passing must not hand out the machine's credentials.
+            What::Name(name) => is_harmless && matches!(host, Host::Name(asked) if asked == name),
             What::Net(net) => {
-                net.holds(address.ip().to_canonical())
-                    && (special != Special::Metadata || net.is_single())
+                net.holds(address.ip().to_canonical()) && (is_harmless || net.is_single())
             }
         }
     }

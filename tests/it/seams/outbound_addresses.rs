@@ -297,6 +297,11 @@ fn rules_open_exactly_what_they_name() {
     let single = rules(&["169.254.169.254"]);
     assert_eq!(checked(&single, "db", "169.254.169.254:80", true), Ok(()));
 
+    // Nor by whoever answers for a name.
+    let name = rules(&["db"]);
+    assert_eq!(checked(&name, "db", "10.9.8.7:80", true), Ok(()));
+    assert_eq!(checked(&name, "db", "169.254.169.254:80", true), metadata);
+
     let name = rules(&["LocalHost.:3000"]);
     assert_eq!(checked(&name, "localhost", "127.0.0.1:3000", true), Ok(()));
     assert_eq!(
