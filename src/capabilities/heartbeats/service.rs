@@ -387,6 +387,11 @@ impl Heartbeats {
         Ok(newest.iter().filter_map(read).filter(own).collect())
     }
 
+    /// Forgets refused signals of heartbeats that are not watched any more.
+    pub(super) fn forget_refused(&self, rules: &HeartbeatsRules) {
+        locked(&self.refused).retain(|name, _| rules.named(name).is_some());
+    }
+
     /// What is wrong with it, in one sentence.
     pub(super) fn trouble(&self) -> Option<String> {
         let refused = locked(&self.refused).len();

@@ -65,6 +65,7 @@ impl Heartbeats {
             .map(|watch| (watch.name.clone(), Arc::clone(watch)))
             .collect();
         seen.ahead = Some(now.wall - now.steady);
+        self.forget_refused(&rules.rules);
         let mut turns = Vec::new();
         let mut fallen = Vec::new();
         let mut pause = MOST_PAUSE;

@@ -155,6 +155,29 @@ fn a_signal_is_answered_when_it_is_durable_and_a_refused_one_is_no_alarm() {
 }
 
 #[test]
+fn a_refused_signal_is_no_trouble_any_more_once_nobody_watches_its_job() {
+    let world = hourly();
+    ping(&world, "job");
+    world.files.fail(Fault {
+        op: Op::Write,
+        at: 1,
+        forever: true,
+        how: How::Enospc,
+    });
+    let refused = world.post("/ping/key-of-job", &Value::Null);
+    assert_eq!(refused.status, 503, "{}", refused.body);
+    world.files.heal();
+    let told = |world: &World| {
+        let health = world.get("/health").body.to_string();
+        health.contains("could not be written")
+    };
+    assert!(told(&world), "{}", world.get("/health").body);
+    world.save("heartbeats.json", &config(&[]));
+    world.advance(MINUTE);
+    world.until("it is forgotten", |world| !told(world));
+}
+
+#[test]
 fn lines_of_the_first_version_are_read_for_ever() {
     let golden = include_str!("../../../fixtures/logs/heartbeats.ndjson");
     let rules = json!({ "every": "1h", "grace": "10m" });
