@@ -22,6 +22,8 @@ use crate::storage::view::{Kept, View as _};
 /// Values within the limit, one after the other, that end an alert (our own choice: an hour of
 /// five-minute samples is too late, the next sample too early).
 const CALM_SAMPLES: u64 = 10;
+/// Parts of one that a mean is told to.
+const MILLIONTHS: f64 = 1e6;
 
 /// Minutes without a value after which nothing can be said of a series any more (our own choice:
 /// values every quarter of an hour are common, rarer ones are not).
@@ -241,8 +243,11 @@ impl Anomalies {
         let key = format!("{KEY}{name}");
         if let Some(anomaly) = step.found.last() {
             let summary = format!(
-                "`{name}` is {}, {:.1} deviations from its mean of {:.6}: score {:.2}",
-                anomaly.value, anomaly.z_score, anomaly.mean, anomaly.score
+                "`{name}` is {}, {:.1} deviations from its mean of {}: score {:.2}",
+                anomaly.value,
+                anomaly.z_score,
+                (anomaly.mean * MILLIONTHS).round() / MILLIONTHS,
+                anomaly.score
             );
             self.alerts.raise(
                 Finding {

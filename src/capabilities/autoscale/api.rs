@@ -93,10 +93,12 @@ struct AppliedReply {
     revision: String,
 }
 
+/// A call that is right.
+const TUNE_HINT: &str = "GET /ops/auto_tune?current_p95=80&current_queue=1";
+
 fn unmeasured(name: &str) -> HttpError {
     let told = format!("`{name}` is no measure, allowed are numbers from 0 to {MOST_MEASURED:e}");
-    HttpError::bad_request("bad_parameter", told)
-        .hint("GET /ops/auto_tune?current_p95=80&current_queue=1")
+    HttpError::bad_request("bad_parameter", told).hint(TUNE_HINT)
 }
 
 fn targets(current_p95: f64, current_queue: f64) -> Result<Targets, HttpError> {
@@ -104,9 +106,12 @@ fn targets(current_p95: f64, current_queue: f64) -> Result<Targets, HttpError> {
 }
 
 async fn tune(QueryParams(query): QueryParams<TuneQuery>) -> Result<Reply<TuneReply>, HttpError> {
-    let number = |name, text: Option<String>| {
-        text.and_then(|text| text.parse().ok())
-            .ok_or_else(|| unmeasured(name))
+    let number = |name, text: Option<String>| match text {
+        None => {
+            let told = format!("the query parameter `{name}` is missing");
+            Err(HttpError::bad_request("missing_parameter", told).hint(TUNE_HINT))
+        }
+        Some(text) => text.parse().map_err(|_| unmeasured(name)),
     };
     let targets = targets(
         number("current_p95", query.current_p95)?,

@@ -54,8 +54,13 @@ fn targets_are_suggested_and_applied_in_the_callers_name() {
     assert_eq!(told["status"], "ok");
     let expected = json!({ "p95_target_ms": 64, "queue_max_depth": 10 });
     assert_eq!(told["suggestions"], expected);
-    for bad in ["", "?current_p95=80", "?current_p95=x&current_queue=1"] {
+    for (bad, error) in [
+        ("", "missing_parameter"),
+        ("?current_p95=80", "missing_parameter"),
+        ("?current_p95=x&current_queue=1", "bad_parameter"),
+    ] {
         let refused = world.get(&format!("/ops/auto_tune{bad}")).expect(400);
+        assert_eq!(refused["error"], error, "{bad}");
         assert!(
             refused["hint"]
                 .as_str()
