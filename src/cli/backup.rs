@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::args::BackupArgs;
 use super::failure::{DONE, Failure, HELD, Outcome};
-use super::output::Output;
+use super::output::{Output, size};
 use crate::seams::clock::Clock;
 use crate::seams::files::{Files, is_full};
 use crate::storage::backup::{BackupError, Taken, take};
@@ -63,19 +63,6 @@ fn show(taken: &Taken, output: &mut Output) -> Result<(), Failure> {
          read back and verified"
     ));
     Ok(())
-}
-
-/// Bytes for people.
-fn size(bytes: u64) -> String {
-    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    let fitting = units.into_iter().find(|(unit, _)| bytes >= *unit);
-    match fitting {
-        Some((unit, name)) => {
-            let tenths = bytes / (unit / 10);
-            format!("{}.{} {name}", tenths / 10, tenths % 10)
-        }
-        None => format!("{bytes} bytes"),
-    }
 }
 
 /// The cure for each way in which a backup or a restore fails.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::api::{Api, Ask};
 use super::failure::{DONE, Outcome};
-use super::output::{Output, Style, plain, safe};
+use super::output::{Output, Style, plain, safe, size};
 
 /// Figures that are shown, in order: what they are called, their member and their unit.
 const FIGURES: [(&str, &str, &str); 13] = [
@@ -67,13 +67,18 @@ fn cell(value: &Value, member: &str, unit: &str) -> String {
     found.map_or_else(|| "-".to_owned(), |found| plain(found) + unit)
 }
 
+fn bytes(value: &Value, member: &str) -> String {
+    let found = value.get(member).and_then(Value::as_u64);
+    found.map_or_else(|| "-".to_owned(), size)
+}
+
 fn volumes(readings: &Value, output: &mut Output) -> Result<(), super::failure::Failure> {
     let rows: Vec<Vec<String>> = members(readings, "volumes")
         .map(|(mount, volume)| {
             vec![
                 safe(mount),
                 cell(volume, "used_percent", " %"),
-                cell(volume, "available_bytes", " B"),
+                bytes(volume, "available_bytes"),
                 cell(volume, "inodes_percent", " %"),
                 cell(volume, "full_in_hours", " h"),
             ]
@@ -98,7 +103,7 @@ fn units(readings: &Value, output: &mut Output) -> Result<(), super::failure::Fa
             vec![
                 safe(name),
                 output.paint(style, &safe(&state)),
-                cell(unit, "memory_bytes", " B"),
+                bytes(unit, "memory_bytes"),
                 cell(unit, "restarts", ""),
             ]
         })

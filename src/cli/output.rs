@@ -235,6 +235,19 @@ pub(super) fn safe(text: &str) -> String {
     shown
 }
 
+/// Bytes for people.
+pub(super) fn size(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let fitting = units.into_iter().find(|(unit, _)| bytes >= *unit);
+    match fitting {
+        Some((unit, name)) => {
+            let tenths = bytes / (unit / 10);
+            format!("{}.{} {name}", tenths / 10, tenths % 10)
+        }
+        None => format!("{bytes} bytes"),
+    }
+}
+
 /// A JSON value for people: texts without quotes, the rest as JSON.
 pub(super) fn plain(value: &Value) -> String {
     match value {
