@@ -19,7 +19,8 @@ Verbs that change something go through the running daemon; where none runs they 
 and work on its files directly, with all rights and without a key: DASHBOARD_KEY and ADMIN_TOKEN \
 are the daemon's, ECHOPILOT_KEY goes with --url.";
 
-/// Feature flags, experiments and durable event logs in one folder of plain files.
+/// The back office of a small SaaS in one folder of plain files: flags, experiments, and a watch
+/// over your product.
 ///
 /// Without a verb the daemon is started, as `echopilot serve` does.
 #[derive(Debug, Parser)]
