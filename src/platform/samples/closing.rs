@@ -72,6 +72,8 @@ impl Samples {
                 let through = position.last;
                 let closed = Closed { through, until };
                 owner.kept.lock().begin_closing(closed);
+                // It is not a line, and yet the next checkpoint must be written for it.
+                owner.kept.grew(1, 0);
             }
         });
         let journal = inner.kept.journal();
@@ -97,6 +99,7 @@ impl Samples {
                     state.end_closing();
                     owner.tiers.lock().set(state.closed, position.last);
                     drop(state);
+                    owner.kept.grew(1, 0);
                     owner.tiers.grew(count as u64, bytes as u64);
                 }
                 Err(_) => state.abort_closing(),

@@ -245,3 +245,21 @@ fn a_series_kept_finer_later_knows_its_past() {
         .unwrap();
     assert_eq!(recorded, 111);
 }
+
+#[test]
+fn a_closing_without_a_new_line_is_in_the_checkpoint() {
+    let mut lab = Lab::new();
+    let rows = lab.rows("web", 0, 0, 900);
+    lab.commit(rows, None, None);
+    lab.clock.advance(Duration::from_hours(2));
+    // Nothing is new since the checkpoint when the hour is closed.
+    lab.restarted();
+    assert!(lab.close_hours());
+    let name = format!("{STREAM}.counts.view");
+    for end in [Lab::restarted, Lab::killed] {
+        end(&mut lab);
+        let saved = lab.engine.load_derived(&name).unwrap();
+        assert_ne!(saved, b"void\n", "the whole journal was read again");
+        assert_eq!(lab.total("web"), lab.told("web"));
+    }
+}
