@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::api::{Api, Ask};
 use super::failure::{DONE, Outcome};
-use super::output::{Output, Style, plain};
+use super::output::{Output, Style, elements, of};
 use super::watch_args::AlertVerb;
 
 /// Does `verb`.
@@ -23,24 +23,18 @@ fn list(api: &Api, output: &mut Output) -> Outcome {
         output.value(&answer)?;
         return Ok(DONE);
     }
-    let of = |alert: &Value, name: &str| alert.get(name).map(plain).unwrap_or_default();
-    let mut alerts: Vec<&Value> = answer
-        .get("alerts")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .collect();
+    let mut alerts: Vec<&Value> = elements(&answer, "alerts").collect();
     if alerts.is_empty() {
         output.talk("nothing is wrong");
         return Ok(DONE);
     }
     let rank = |alert: &Value| {
-        let severity = of(alert, "severity");
+        let severity = of(alert, "/severity");
         SEVERITIES.iter().position(|one| *one == severity)
     };
-    alerts.sort_by_key(|alert| (rank(alert), of(alert, "started_at")));
+    alerts.sort_by_key(|alert| (rank(alert), of(alert, "/started_at")));
     let row = |alert: &&Value| {
-        let severity = of(alert, "severity");
+        let severity = of(alert, "/severity");
         let style = match severity.as_str() {
             "critical" | "error" => Style::Red,
             "warning" => Style::Yellow,
@@ -48,9 +42,9 @@ fn list(api: &Api, output: &mut Output) -> Outcome {
         };
         vec![
             output.paint(style, &severity),
-            of(alert, "started_at"),
-            of(alert, "key"),
-            of(alert, "summary"),
+            of(alert, "/started_at"),
+            of(alert, "/key"),
+            of(alert, "/summary"),
         ]
     };
     let rows: Vec<Vec<String>> = alerts.iter().map(row).collect();

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use clap::{Args as Group, Parser, Subcommand};
 
 use super::output::{ColorChoice, Manners, word};
-use super::slo::SloArgs;
-use super::watch_args::{AlertVerb, AnomalyVerb, HeartbeatVerb, ProbeVerb, TaskVerb};
+use super::watch_args::{AlertVerb, AnomalyVerb, HeartbeatVerb, ProbeVerb, SloArgs, TaskVerb};
 use crate::app::settings;
 
 /// Shown under the list of verbs.

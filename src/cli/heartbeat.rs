@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::api::{Api, Ask};
 use super::failure::{DONE, Failure, Outcome};
-use super::output::{Output, Style, plain};
+use super::output::{Output, Style, elements, of, plain};
 use super::query::{segment, with_query};
 use super::watch_args::{HeartbeatUrlArgs, HeartbeatVerb};
 
@@ -17,22 +17,6 @@ pub(super) fn run(verb: &HeartbeatVerb, api: &Api, output: &mut Output) -> Outco
         HeartbeatVerb::Resume { name } => switch(name, "resume", api, output),
         HeartbeatVerb::Url(args) => url(args, api, output),
     }
-}
-
-/// A member for people; `-` where there is none.
-fn of(value: &Value, name: &str) -> String {
-    match value.get(name) {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(found) => plain(found),
-    }
-}
-
-fn elements<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
-    value
-        .get(name)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
 }
 
 fn style(state: &str) -> Style {
@@ -51,13 +35,13 @@ fn list(api: &Api, output: &mut Output) -> Outcome {
         return Ok(DONE);
     }
     let row = |beat: &Value| {
-        let state = of(beat, "state");
+        let state = of(beat, "/state");
         vec![
-            of(beat, "name"),
+            of(beat, "/name"),
             output.paint(style(&state), &state),
-            of(beat, "cadence"),
-            of(beat, "last_ping_at"),
-            of(beat, "deadline_at"),
+            of(beat, "/cadence"),
+            of(beat, "/last_ping_at"),
+            of(beat, "/deadline_at"),
         ]
     };
     let rows: Vec<_> = elements(&answer, "heartbeats").map(row).collect();
@@ -79,19 +63,19 @@ fn show(name: &str, lines: u32, api: &Api, output: &mut Output) -> Outcome {
         output.value(&answer)?;
         return Ok(DONE);
     }
-    let state = of(&answer, "state");
+    let state = of(&answer, "/state");
     let state = output.paint(style(&state), &state);
-    output.line(&format!("{} is {state}", of(&answer, "name")))?;
+    output.line(&format!("{} is {state}", of(&answer, "/name")))?;
     if answer.get("summary").is_some() {
-        output.line(&of(&answer, "summary"))?;
+        output.line(&of(&answer, "/summary"))?;
     }
     let row = |line: &Value| {
         let what = match (line.get("signal"), line.get("exit_code")) {
             (Some(_), Some(code)) => format!("exit {}", plain(code)),
             (Some(signal), None) => plain(signal),
-            _ => of(line, "kind").replacen("heartbeat.", "", 1),
+            _ => of(line, "/kind").replacen("heartbeat.", "", 1),
         };
-        vec![of(line, "ts"), what, of(line, "duration_ms"), said(line)]
+        vec![of(line, "/ts"), what, of(line, "/duration_ms"), said(line)]
     };
     let rows: Vec<_> = elements(&answer, "history").map(row).collect();
     if rows.is_empty() {
@@ -108,7 +92,7 @@ fn said(line: &Value) -> String {
     let text = match (line.get("body"), line.get("summary")) {
         (Some(body), _) => body.as_str().unwrap_or_default(),
         (None, Some(summary)) => summary.as_str().unwrap_or_default(),
-        _ => return of(line, "actor"),
+        _ => return of(line, "/actor"),
     };
     plain(&Value::from(text.lines().next().unwrap_or_default()))
 }
@@ -121,8 +105,8 @@ fn switch(name: &str, verb: &str, api: &Api, output: &mut Output) -> Outcome {
     } else {
         output.line(&format!(
             "{} is {}",
-            of(&answer, "name"),
-            of(&answer, "state")
+            of(&answer, "/name"),
+            of(&answer, "/state")
         ))?;
     }
     Ok(DONE)
@@ -134,7 +118,7 @@ fn url(args: &HeartbeatUrlArgs, api: &Api, output: &mut Output) -> Outcome {
         .ask(&Ask::post(path, json!({ "renew": args.renew })))
         .map_err(in_cli_words)?;
     let base = args.base.clone().unwrap_or_else(|| api.address());
-    let url = format!("{}{}", base.trim_end_matches('/'), of(&answer, "path"));
+    let url = format!("{}{}", base.trim_end_matches('/'), of(&answer, "/path"));
     if output.json() {
         let mut answer = answer;
         answer["url"] = Value::from(url);

@@ -248,6 +248,20 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
+/// What stands at `pointer`, such as `/last/outcome`, for people; `-` where there is nothing.
+pub(super) fn of(value: &Value, pointer: &str) -> String {
+    match value.pointer(pointer) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(found) => plain(found),
+    }
+}
+
+/// The elements of the list `name`; none where there is no list.
+pub(super) fn elements<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
+    let list = value.get(name).and_then(Value::as_array);
+    list.into_iter().flatten()
+}
+
 /// A JSON value for people: texts without quotes, the rest as JSON.
 pub(super) fn plain(value: &Value) -> String {
     match value {

@@ -1,56 +1,21 @@
 //! `echopilot slo`: objectives, budgets, alerts; and what other rules would have fired.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use clap::{Args as Group, Subcommand};
 use serde_json::{Value, json};
 
 use super::api::{Api, Ask};
 use super::check;
 use super::excerpt;
 use super::failure::{DONE, FAILED, Failure, Outcome};
-use super::output::{Output, Style, plain, safe};
+use super::output::{Output, Style, elements, of, plain, safe};
 use super::query::segment;
+use super::watch_args::{ReplayArgs, SloArgs, SloVerb};
 use crate::base::calendar::instant;
 use crate::platform::config::ConfigKind;
 use crate::seams::clock::Clock;
 use crate::seams::files::Files;
-
-/// `slo …`.
-#[derive(Debug, Group)]
-pub(super) struct SloArgs {
-    /// The verb.
-    #[command(subcommand)]
-    pub(super) verb: Option<SloVerb>,
-}
-
-/// What can be asked of objectives. Without a verb: all of them, the worst first.
-#[derive(Debug, Subcommand)]
-pub(super) enum SloVerb {
-    /// One objective, with its rules and its budget by day
-    Show {
-        /// The objective, such as `echopilot-availability`
-        name: String,
-    },
-    /// What an edited `slo.json` would have fired on the recorded past; changes nothing
-    Replay(ReplayArgs),
-}
-
-/// `slo replay`.
-#[derive(Debug, Group)]
-pub(super) struct ReplayArgs {
-    /// The edited file. Default: `configs/slo.json` of the home
-    #[arg(long, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
-    /// First instant that is decided: a span back from now (`7d`) or an instant
-    /// (`2026-11-21T09:15:00Z`). Default: the first sample on record
-    #[arg(long, value_name = "WHEN")]
-    pub(super) from: Option<String>,
-    /// The end, in the same forms. Default: now
-    #[arg(long, value_name = "WHEN")]
-    pub(super) to: Option<String>,
-}
 
 /// What a verb needs besides the daemon.
 pub(super) struct Around<'a> {
@@ -75,18 +40,6 @@ pub(super) fn run(
         None => list(&api()?, output),
         Some(SloVerb::Show { name }) => show(name, &api()?, output),
         Some(SloVerb::Replay(args)) => replay(args, around, api, output),
-    }
-}
-
-fn elements<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
-    let list = value.get(name).and_then(Value::as_array);
-    list.into_iter().flatten()
-}
-
-fn of(value: &Value, pointer: &str) -> String {
-    match value.pointer(pointer) {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(found) => plain(found),
     }
 }
 

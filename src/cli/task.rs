@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::api::{Api, Ask};
 use super::failure::{DONE, FAILED, Failure, Outcome};
-use super::output::{Output, Style, plain};
+use super::output::{Output, Style, elements, of};
 use super::query::{segment, with_query};
 use super::watch_args::{TaskRunArgs, TaskVerb};
 
@@ -22,22 +22,6 @@ pub(super) fn run(verb: &TaskVerb, api: &Api, output: &mut Output) -> Outcome {
 
 fn path(name: &str, verb: &str) -> String {
     format!("/api/tasks/{}/{verb}", segment(name))
-}
-
-/// A member for people; `-` where there is none.
-fn of(value: &Value, pointer: &str) -> String {
-    match value.pointer(pointer) {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(found) => plain(found),
-    }
-}
-
-fn elements<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
-    value
-        .get(name)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
 }
 
 fn style(outcome: &str) -> Style {

@@ -138,3 +138,38 @@ pub(super) struct AnomalyReplayArgs {
     #[arg(long, value_name = "N")]
     pub(super) damper: Option<u32>,
 }
+
+/// `slo …`.
+#[derive(Debug, Group)]
+pub(super) struct SloArgs {
+    /// The verb.
+    #[command(subcommand)]
+    pub(super) verb: Option<SloVerb>,
+}
+
+/// What can be asked of objectives. Without a verb: all of them, the worst first.
+#[derive(Debug, Subcommand)]
+pub(super) enum SloVerb {
+    /// One objective, with its rules and its budget by day
+    Show {
+        /// The objective, such as `echopilot-availability`
+        name: String,
+    },
+    /// What an edited `slo.json` would have fired on the recorded past; changes nothing
+    Replay(ReplayArgs),
+}
+
+/// `slo replay`.
+#[derive(Debug, Group)]
+pub(super) struct ReplayArgs {
+    /// The edited file. Default: `configs/slo.json` of the home
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// First instant that is decided: a span back from now (`7d`) or an instant
+    /// (`2026-11-21T09:15:00Z`). Default: the first sample on record
+    #[arg(long, value_name = "WHEN")]
+    pub(super) from: Option<String>,
+    /// The end, in the same forms. Default: now
+    #[arg(long, value_name = "WHEN")]
+    pub(super) to: Option<String>,
+}
