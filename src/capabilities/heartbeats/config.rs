@@ -65,6 +65,9 @@ struct RawHeartbeat {
     severity: Option<Severity>,
     /// A success ends a pause. Default false: only somebody who resumes it does.
     resumes_by_ping: bool,
+    /// Whether the name alone, `/ping/NAME`, is an address too. Whoever can reach the daemon can
+    /// then speak for the job. Default false.
+    slug: bool,
     /// SHA-256 of the key in the job's address, as 64 hex digits; `echopilot heartbeat url NAME`
     /// draws a key and writes this. Without it no call reaches the heartbeat.
     key_sha256: Option<String>,
@@ -101,6 +104,11 @@ impl HeartbeatsRules {
     /// The heartbeat `name`.
     pub(super) fn named(&self, name: &str) -> Option<&Arc<Watch>> {
         self.watches.get(name)
+    }
+
+    /// The heartbeat that is called by its name alone.
+    pub(super) fn with_slug(&self, name: &str) -> Option<&Arc<Watch>> {
+        self.watches.get(name).filter(|watch| watch.slug)
     }
 
     /// The heartbeat whose key has this digest.
@@ -209,6 +217,7 @@ fn read_watch(
         tags: raw.tags.clone(),
         severity: raw.severity.unwrap_or(Severity::Error),
         resumes_by_ping: raw.resumes_by_ping,
+        slug: raw.slug,
         key,
     })
 }

@@ -188,6 +188,8 @@ pub struct Watch {
     pub severity: Severity,
     /// A success ends a pause.
     pub resumes_by_ping: bool,
+    /// Its name alone is an address.
+    pub slug: bool,
     /// SHA-256 of its key.
     pub key: Option<[u8; 32]>,
 }

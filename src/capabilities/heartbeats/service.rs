@@ -185,7 +185,9 @@ impl Heartbeats {
     /// The heartbeat that `key` belongs to, if it has signals left in this minute.
     pub(super) fn with_key(&self, key: &str) -> Result<Arc<Watch>, HeartbeatError> {
         let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
-        let found = self.live.get().rules.with_key(&digest).cloned();
+        let live = self.live.get();
+        let found = live.rules.with_key(&digest);
+        let found = found.or_else(|| live.rules.with_slug(key)).cloned();
         let uptime = self.clock.uptime();
         let verdict = match &found {
             Some(watch) => self.lane(&watch.name).bucket.take(&self.quota.0, uptime),

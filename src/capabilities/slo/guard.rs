@@ -102,9 +102,13 @@ impl Slo {
         let _turn = self.turn.lock().await;
         let accepted = self.live.get_full();
         let rules = &accepted.rules;
-        self.write(self.housekeeping(rules, accepted.at, now), now)
-            .await?;
-        let view = self.view().clone();
+        let housekeeping = self.housekeeping(rules, accepted.at, now);
+        let mut view = self.view().clone();
+        for event in &housekeeping {
+            view.apply(event, now);
+        }
+        // What storage refuses is decided again a minute later; objectives are judged all the same.
+        let kept = self.write(housekeeping, now).await;
         let mut after = view.clone();
         let mut events = Vec::new();
         for watched in &rules.objectives {
@@ -121,7 +125,7 @@ impl Slo {
             after.apply(event, now);
         }
         findings::tell(&self.alerts, rules, &after, &events, now);
-        self.write(events, now).await?;
+        self.write(events, now).await.and(kept)?;
         *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         Ok(())
     }

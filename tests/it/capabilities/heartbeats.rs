@@ -388,3 +388,13 @@ fn an_edit_keeps_what_is_known_and_excuses_what_it_changes() {
     world.advance(MINUTE * 39);
     until(&world, "job", "down");
 }
+
+#[test]
+fn a_name_alone_is_an_address_only_where_the_file_says_so() {
+    let slug = json!({ "every": "1h", "grace": "10m", "slug": true });
+    let world = world(&[("open-job", slug), ("job", json!({ "every": "1h" }))]);
+    assert_eq!(world.post("/ping/open-job", &Value::Null).expect(200), "OK");
+    assert_eq!(beat(&world, "open-job")["state"], "up");
+    assert_eq!(world.post("/ping/job", &Value::Null).status, 404);
+    assert_eq!(beat(&world, "job")["state"], "new");
+}
