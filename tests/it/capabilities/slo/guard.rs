@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use echopilot::platform::samples::Rows;
+use echopilot::seams::files::{Fault, How, Op};
 use serde_json::{Value, json};
 
 use crate::world::{World, at};
@@ -391,4 +392,32 @@ fn the_task_writes_the_report_in_the_legacy_shape() {
     assert_eq!(report["objectives"][0]["name"], "checkout");
     let answer = world.get("/api/slo").expect(200);
     assert_eq!(report["objectives"], answer["objectives"]);
+}
+
+#[test]
+fn an_outage_is_judged_though_storage_takes_no_line_of_what_the_file_says() {
+    let world = world(&availability(&json!({})));
+    clean(&world);
+    live(&world, 1, 100, 0);
+    world.files.fail(Fault {
+        op: Op::Write,
+        at: 1,
+        forever: true,
+        how: How::Enospc,
+    });
+    let mut file: Value = serde_json::from_str(&availability(&json!({}))).unwrap();
+    file["maintenance"] = json!([{
+        "from": "2026-12-01T02:00:00Z", "until": "2026-12-01T03:00:00Z", "reason": "new disk",
+    }]);
+    world.save("slo.json", &file.to_string());
+    world.until("the edit is in force", |world| {
+        let configs = world.app().configs.status();
+        let slo = configs.iter().find(|one| one.file == "slo.json").unwrap();
+        slo.actor == "file"
+    });
+    samples(&world, world.now(), 3, (100, 100), 20);
+    step(&world, Duration::from_mins(3));
+    world.until("the outage is found", |world| {
+        world.app().alerts.holds("slo:checkout:page")
+    });
 }
