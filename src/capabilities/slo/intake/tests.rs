@@ -420,7 +420,7 @@ fn sources_are_read_and_everything_wrong_is_told() {
         "sources.two: the series `same` again, after source `one`",
         "sources.page.scrape.url",
         "sources.page.scrape.series.p: neither",
-        "sources.page.scrape.series.p.bad: its `{` is never closed",
+        "sources.page.scrape.series.p.bad: refused, as its `{` is never closed",
     ] {
         assert!(
             told.iter().any(|line| line.starts_with(part)),
