@@ -56,6 +56,15 @@ pub(super) async fn monitor(upkeep: &Upkeep, pass: &Pass) -> Result<Summary, Tas
 }
 
 fn tell(upkeep: &Upkeep, pass: &Pass, checks: &[Check]) {
+    // A part that another version had is not here to say that it is well.
+    for said in upkeep.wiring.alerts.said_by("upkeep") {
+        let key = &said.finding.key;
+        let part = key.strip_prefix("health:");
+        if part.is_some_and(|part| checks.iter().all(|(name, _)| *name != part)) {
+            let how = "there is no such part any more";
+            upkeep.wiring.alerts.resolve(key, pass.now, how);
+        }
+    }
     for (name, state) in checks.iter().filter(|(name, _)| !UNTOLD.contains(name)) {
         let key = format!("health:{name}");
         let (severity, why) = match state {

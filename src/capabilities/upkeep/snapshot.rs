@@ -29,7 +29,8 @@ fn headline(page: &str) -> BTreeMap<String, f64> {
         let Some((name, value)) = line.rsplit_once(' ') else {
             continue;
         };
-        let Ok(value) = value.parse::<f64>() else {
+        // What is no number has no place in a line of JSON.
+        let Some(value) = value.parse().ok().filter(|value: &f64| value.is_finite()) else {
             continue;
         };
         match name.split_once('{') {
@@ -52,7 +53,7 @@ fn headline(page: &str) -> BTreeMap<String, f64> {
 fn labelled_numbers_are_left_out_and_answers_added_up() {
     let page = "# HELP a b\na 1\nb{x=\"y\"} 2\n\
                 echopilot_http_requests_total{method=\"GET\",route=\"/a\",class=\"2xx\"} 3\n\
-                echopilot_http_requests_total{method=\"GET\",route=\"/b\",class=\"2xx\"} 4\nc NaN?\n";
+                echopilot_http_requests_total{method=\"GET\",route=\"/b\",class=\"2xx\"} 4\nc NaN\nd +Inf\n";
     let numbers = headline(page);
     let told: Vec<String> = numbers.iter().map(|(k, v)| format!("{k}={v}")).collect();
     assert_eq!(told, ["a=1", "echopilot_http_requests_total_2xx=7"]);

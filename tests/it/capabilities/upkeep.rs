@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use echopilot::platform::alerts::{Finding, Severity};
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -199,4 +200,21 @@ fn the_public_numbers_have_the_old_names() {
         assert_eq!(body["status"], "ok");
         assert_eq!(body["metrics_type"], "rolling_window");
     }
+}
+
+#[test]
+fn an_alert_of_a_part_that_is_no_more_ends() {
+    let world = World::new();
+    let gone = Finding {
+        key: "health:gone".into(),
+        source: "upkeep".into(),
+        severity: Severity::Warning,
+        summary: "`gone`: a part of an older version".into(),
+        started_at: world.now(),
+        labels: std::collections::BTreeMap::default(),
+    };
+    world.app().alerts.raise(gone, world.now());
+    until_alert(&world, "health:gone", true);
+    run(&world, "heartbeat");
+    until_alert(&world, "health:gone", false);
 }
