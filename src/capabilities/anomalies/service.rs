@@ -257,6 +257,7 @@ impl Anomalies {
                     summary,
                     started_at: now,
                     labels: BTreeMap::from([("series".to_owned(), name.to_owned())]),
+                    ..Finding::default()
                 },
                 now,
             );

@@ -168,6 +168,7 @@ fn finding(watch: &Watch, down: &Down) -> Finding {
         summary: down.summary.clone(),
         started_at: down.since,
         labels,
+        ..Finding::default()
     }
 }
 

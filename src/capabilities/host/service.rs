@@ -296,5 +296,6 @@ fn finding(key: &Key, summary: String, started_at: DateTime<Utc>) -> Finding {
         summary,
         started_at,
         labels,
+        ..Finding::default()
     }
 }

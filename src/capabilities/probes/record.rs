@@ -175,6 +175,7 @@ pub(super) fn down(
         summary,
         started_at,
         labels,
+        ..Finding::default()
     }
 }
 
@@ -217,6 +218,7 @@ fn tell_cert(alerts: &Alerts, rules: &ProbesRules, event: &ProbeEvent, now: Date
         ),
         started_at: now,
         labels,
+        ..Finding::default()
     };
     alerts.raise(finding, now);
 }

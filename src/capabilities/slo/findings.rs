@@ -53,6 +53,7 @@ fn findings(rules: &SloRules, view: &SloView, events: &[SloEvent]) -> Vec<Findin
                 ("series".to_owned(), objective.series.clone()),
                 ("severity".to_owned(), kind.to_owned()),
             ]),
+            ..Finding::default()
         };
         let Some(standing) = view.standings.get(&objective.name) else {
             continue;

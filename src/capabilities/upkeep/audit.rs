@@ -123,6 +123,7 @@ fn tell(upkeep: &Upkeep, pass: &Pass, checks: &[AuditCheck]) {
             summary: format!("audit of {}: {}", check.name, check.text),
             started_at: pass.now,
             labels: [("check".to_owned(), check.name.clone())].into(),
+            ..Finding::default()
         };
         upkeep.wiring.alerts.raise(finding, pass.now);
     }

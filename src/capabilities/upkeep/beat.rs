@@ -83,6 +83,7 @@ fn tell(upkeep: &Upkeep, pass: &Pass, checks: &[Check]) {
             summary: format!("`{name}`: {why}"),
             started_at: pass.now,
             labels: [("part".to_owned(), (*name).to_owned())].into(),
+            ..Finding::default()
         };
         upkeep.wiring.alerts.raise(finding, pass.now);
     }

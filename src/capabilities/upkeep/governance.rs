@@ -168,6 +168,7 @@ fn tell(upkeep: &Upkeep, pass: &Pass, findings: &[Tidiness]) {
             summary: one.text.clone(),
             started_at: pass.now,
             labels: [("key".to_owned(), one.thing.clone())].into(),
+            ..Finding::default()
         })
         .collect();
     for said in alerts.said_by("upkeep") {

@@ -3,8 +3,11 @@
 //! `alert.fired {key, source, severity, summary, started_at, labels}` when a finding begins,
 //! `alert.changed` with the same members when its severity changes, `alert.resolved {key, source,
 //! severity, summary, started_at, fired_at, labels}` when it ends; `summary` then says how.
+//! `alert.acknowledged` with the members of the first and `by` when somebody has taken it up.
+//! What came from elsewhere may also carry `annotations` and `url`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -17,11 +20,12 @@ pub const STREAM: &str = "alerts";
 
 /// How bad it is.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Good to know.
+    #[default]
     Info,
     /// Somebody should look within days.
     Warning,
@@ -32,7 +36,7 @@ pub enum Severity {
 }
 
 /// Something that a watcher found, for as long as it lasts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Finding {
     /// Its identity: whoever raises the same key again means the same thing. `probe:web`,
     /// `slo:checkout:page`, `task:cost-tracker:late`.
@@ -48,67 +52,134 @@ pub struct Finding {
     /// What it concerns, for routing and grouping.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// What else is told of it; never part of its identity.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// Where more of it is shown; empty where nowhere.
+    #[serde(default)]
+    pub url: String,
+}
+
+/// What became of a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// It began.
+    Fired,
+    /// Its severity is another.
+    Changed,
+    /// Somebody has taken it up.
+    Acknowledged {
+        /// Who: a caller, such as `key:alice(ab12cd34)`, or the channel and its user.
+        by: String,
+    },
+    /// It ended; the finding's summary says how.
+    Resolved,
+}
+
+impl What {
+    /// Event kind.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Fired => "alert.fired",
+            Self::Changed => "alert.changed",
+            Self::Acknowledged { .. } => "alert.acknowledged",
+            Self::Resolved => "alert.resolved",
+        }
+    }
 }
 
 /// A line of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum AlertEvent {
-    /// It began.
-    Fired(Finding),
-    /// Its severity is another.
-    Changed(Finding),
-    /// It ended; the finding's summary says how.
-    Resolved {
-        /// What ended.
-        finding: Finding,
-        /// When it was noticed.
-        fired_at: DateTime<Utc>,
-    },
-}
-
-impl AlertEvent {
-    /// Event kind.
-    pub(super) const fn kind(&self) -> &'static str {
-        match self {
-            Self::Fired(_) => "alert.fired",
-            Self::Changed(_) => "alert.changed",
-            Self::Resolved { .. } => "alert.resolved",
-        }
-    }
-
-    /// What it is about.
-    pub(super) const fn finding(&self) -> &Finding {
-        match self {
-            Self::Fired(finding) | Self::Changed(finding) | Self::Resolved { finding, .. } => {
-                finding
-            }
-        }
-    }
+pub struct Record {
+    /// Its number.
+    pub seq: u64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What happened.
+    pub what: What,
+    /// To what.
+    pub finding: Arc<Finding>,
+    /// When it was noticed first.
+    pub fired_at: DateTime<Utc>,
 }
 
 /// Members of a line.
 #[derive(Serialize)]
 pub(super) struct Members<'a> {
-    pub(super) key: &'a str,
-    pub(super) source: &'a str,
-    pub(super) severity: Severity,
-    pub(super) summary: &'a str,
+    key: &'a str,
+    source: &'a str,
+    severity: Severity,
+    summary: &'a str,
     #[serde(serialize_with = "as_stamp")]
-    pub(super) started_at: DateTime<Utc>,
+    started_at: DateTime<Utc>,
     #[serde(
         serialize_with = "as_maybe_stamp",
         skip_serializing_if = "Option::is_none"
     )]
-    pub(super) fired_at: Option<DateTime<Utc>>,
+    fired_at: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'a str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) labels: &'a BTreeMap<String, String>,
+    labels: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    url: &'a str,
+}
+
+impl<'a> Members<'a> {
+    pub(super) fn of(record: &'a Record) -> Self {
+        let finding = &*record.finding;
+        let by = match &record.what {
+            What::Acknowledged { by } => Some(&**by),
+            _ => None,
+        };
+        Self {
+            key: &finding.key,
+            source: &finding.source,
+            severity: finding.severity,
+            summary: &finding.summary,
+            started_at: finding.started_at,
+            // That of a firing line is the line's own time.
+            fired_at: (record.what == What::Resolved).then_some(record.fired_at),
+            by,
+            labels: &finding.labels,
+            annotations: &finding.annotations,
+            url: &finding.url,
+        }
+    }
 }
 
 /// A line as it is read back; lines of other kinds do not fit.
 #[derive(Debug, Deserialize)]
 pub(super) struct AlertLine {
-    pub(super) ts: DateTime<Utc>,
-    pub(super) kind: String,
+    seq: u64,
+    ts: DateTime<Utc>,
+    kind: String,
+    #[serde(default)]
+    by: Option<String>,
     #[serde(flatten)]
-    pub(super) finding: Finding,
+    finding: Finding,
+}
+
+impl AlertLine {
+    /// What it tells; `None` for kinds of later versions. Whoever folds sets when it was noticed.
+    pub(super) fn record(self) -> Option<Record> {
+        let what = match &*self.kind {
+            "alert.fired" => What::Fired,
+            "alert.changed" => What::Changed,
+            "alert.acknowledged" => What::Acknowledged {
+                by: self.by.unwrap_or_default(),
+            },
+            "alert.resolved" => What::Resolved,
+            _ => return None,
+        };
+        Some(Record {
+            seq: self.seq,
+            at: self.ts,
+            what,
+            finding: Arc::new(self.finding),
+            fired_at: self.ts,
+        })
+    }
 }

@@ -1,44 +1,53 @@
 //! Alert events: what the watchers find, told once when it begins and once when it ends. Sole
-//! writer of `logs/alerts.ndjson`; whoever delivers alerts reads that journal.
+//! writer of `logs/alerts.ndjson`; whoever delivers alerts or opens incidents follows it here.
 //!
 //! Watchers say what they see each time they look; saying the same again writes nothing. What
 //! storage refuses is kept in order and written when it can be.
 
+mod api;
 mod event;
+mod state;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
-use schemars::JsonSchema;
-use serde::Serialize;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use event::{AlertEvent, AlertLine, Members};
-pub use event::{Finding, STREAM, Severity};
+use event::AlertLine;
+pub use event::{Finding, Record, STREAM, Severity, What};
+pub use state::Active;
+use state::State;
 
-use super::http::{HotAnswer, Route, Routes, Scope, json};
 use crate::seams::clock::Clock;
 use crate::storage::engine::{Engine, Mark, StorageError};
 use crate::storage::journal::{Journal, read_lines};
-use crate::storage::lines::Lines;
 
 /// Pause before lines that storage refused are tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// Lines that wait for storage at most; beyond them the oldest are given up, and that is said. Our
-/// own choice: far more than a person would read.
-const MOST_WAITING: usize = 10_000;
-/// Lines in one group.
-const MOST_AT_ONCE: usize = 500;
 
-/// A finding that has not ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Active {
-    /// What was found.
-    pub finding: Finding,
-    /// When it was noticed.
-    pub fired_at: DateTime<Utc>,
+/// What another part knows of a finding that holds, for whoever tells people of it. In memory only:
+/// the part that attaches it does so again after a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Attachment {
+    /// The open incident it belongs to, such as `inc-20261121-1`.
+    pub incident: String,
+    /// Likely causes, likeliest first, a sentence each.
+    pub causes: Vec<String>,
+    /// A page on which it can be acknowledged; `None` where no address of ours is known.
+    pub ack_url: Option<String>,
+}
+
+/// How far writing has come.
+#[derive(Debug, Clone, Default)]
+struct Progress {
+    /// Number of the last line of the journal.
+    tip: u64,
+    /// Whether nothing waits to be written.
+    idle: bool,
+    refused: Option<StorageError>,
 }
 
 /// The alert events. Cheap to clone.
@@ -51,57 +60,72 @@ pub struct Alerts {
 struct Inner {
     journal: Journal,
     state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// As the journal has it.
-    active: BTreeMap<String, Active>,
-    /// As the watchers have said, written or not.
-    said: BTreeMap<String, Active>,
-    /// Lines to be written, in order.
-    waiting: VecDeque<(AlertEvent, DateTime<Utc>)>,
-    writing: bool,
-    refused: Option<StorageError>,
-    given_up: u64,
+    progress: watch::Sender<Progress>,
 }
 
 impl Alerts {
     /// Folds the journal, which has been opened.
     pub fn open(engine: &Arc<dyn Engine>) -> Result<Self, StorageError> {
         let mut state = State::default();
+        let mut tip = 0;
         read_lines(&**engine, STREAM, &Mark::default(), |line: AlertLine| {
-            state.fold(line);
+            if let Some(record) = line.record() {
+                tip = record.seq;
+                state.fold(record);
+            }
         })?;
         state.said = state.active.clone();
+        let progress = Progress {
+            tip,
+            idle: true,
+            refused: None,
+        };
         Ok(Self {
             inner: Arc::new(Inner {
                 journal: Journal::new(Arc::clone(engine), STREAM),
                 state: Mutex::new(state),
+                progress: watch::Sender::new(progress),
             }),
         })
     }
 
-    /// Says that `finding` holds. Writes a line if it did not before, or was less or more severe.
+    /// Says that `finding` holds. Writes a line if it did not before, or was less or more severe;
+    /// other words for the same are kept in memory alone.
     pub fn raise(&self, mut finding: Finding, now: DateTime<Utc>) {
         // Journals tell milliseconds.
         finding.started_at = finding.started_at.trunc_subsecs(3);
         {
             let mut state = self.state();
-            let fired_at = match state.said.get(&finding.key) {
-                Some(same) if same.finding.severity == finding.severity => return,
-                Some(other) => other.fired_at,
-                None => now,
+            let known = state.said.get(&finding.key);
+            if let Some(known) = known {
+                // The first bad sample stays what it was.
+                finding.started_at = known.finding.started_at.min(finding.started_at);
+                if *known.finding == finding {
+                    return;
+                }
+            }
+            let what = match known {
+                None => Some(What::Fired),
+                Some(known) if known.finding.severity == finding.severity => None,
+                Some(_) => Some(What::Changed),
             };
-            let known = Active {
-                finding: finding.clone(),
-                fired_at,
+            let active = Active {
+                fired_at: known.map_or(now, |known| known.fired_at),
+                acknowledged: known.and_then(|known| known.acknowledged.clone()),
+                finding: Arc::new(finding),
             };
-            let event = match state.said.insert(finding.key.clone(), known) {
-                None => AlertEvent::Fired(finding),
-                Some(_) => AlertEvent::Changed(finding),
-            };
-            state.put(event, now);
+            let key = active.finding.key.clone();
+            match what {
+                Some(what) => state.put(what, &active, now),
+                None => {
+                    if let Some(shown) = state.active.get_mut(&key)
+                        && shown.finding.severity == active.finding.severity
+                    {
+                        shown.finding = Arc::clone(&active.finding);
+                    }
+                }
+            }
+            state.said.insert(key, active);
         }
         self.pump();
     }
@@ -111,15 +135,41 @@ impl Alerts {
     pub fn resolve(&self, key: &str, now: DateTime<Utc>, how: impl Into<String>) {
         {
             let mut state = self.state();
-            let Some(ended) = state.said.remove(key) else {
+            let Some(mut ended) = state.said.remove(key) else {
                 return;
             };
-            let mut finding = ended.finding;
-            finding.summary = how.into();
-            let fired_at = ended.fired_at;
-            state.put(AlertEvent::Resolved { finding, fired_at }, now);
+            Arc::make_mut(&mut ended.finding).summary = how.into();
+            state.put(What::Resolved, &ended, now);
         }
         self.pump();
+    }
+
+    /// Says that `by` has taken up the findings `keys`: nobody else need be told for now. Those
+    /// that do not hold or were taken up before are passed over; gives how many were not.
+    pub fn acknowledge<'a>(
+        &self,
+        keys: impl IntoIterator<Item = &'a str>,
+        by: &str,
+        now: DateTime<Utc>,
+    ) -> usize {
+        let mut count = 0;
+        {
+            let mut state = self.state();
+            for key in keys.into_iter().collect::<BTreeSet<_>>() {
+                let Some(active) = state.said.get_mut(key) else {
+                    continue;
+                };
+                if active.acknowledged.is_some() {
+                    continue;
+                }
+                active.acknowledged = Some((now, by.to_owned()));
+                let active = active.clone();
+                state.put(What::Acknowledged { by: by.to_owned() }, &active, now);
+                count += 1;
+            }
+        }
+        self.pump();
+        count
     }
 
     /// What `source` has said and not taken back, by key.
@@ -137,6 +187,66 @@ impl Alerts {
     /// Everything that is on record and has not ended, by key.
     pub fn active(&self) -> Vec<Active> {
         self.state().active.values().cloned().collect()
+    }
+
+    /// What is on record under `key` and has not ended.
+    pub fn find(&self, key: &str) -> Option<Active> {
+        self.state().active.get(key).cloned()
+    }
+
+    /// The lines after number `seq`, in order: a follower that keeps the number of the last line it
+    /// has dealt with misses none, whatever happens. Reads the journal where memory does not reach
+    /// back that far.
+    pub fn since(&self, seq: u64) -> Result<Vec<Record>, StorageError> {
+        if let Some(records) = self.state().since(seq) {
+            return Ok(records);
+        }
+        let mut past = State::default();
+        let mut records = Vec::new();
+        let engine = self.inner.journal.engine();
+        read_lines(engine, STREAM, &Mark::default(), |line: AlertLine| {
+            let Some(mut record) = line.record() else {
+                return;
+            };
+            if let Some(known) = past.active.get(&record.finding.key) {
+                record.fired_at = known.fired_at;
+            }
+            if record.seq > seq {
+                records.push(record.clone());
+            }
+            past.fold(record);
+        })?;
+        Ok(records)
+    }
+
+    /// Ends when there is a line after number `seq`; gives the number of the last.
+    pub async fn beyond(&self, seq: u64) -> u64 {
+        let mut progress = self.inner.progress.subscribe();
+        let reached = progress.wait_for(|progress| progress.tip > seq).await;
+        reached.map_or(seq, |progress| progress.tip)
+    }
+
+    /// Ends when everything said so far is on record, or storage has refused it.
+    pub async fn settled(&self) -> Result<(), StorageError> {
+        let mut progress = self.inner.progress.subscribe();
+        let settled = progress
+            .wait_for(|progress| progress.idle || progress.refused.is_some())
+            .await;
+        let settled = settled.map_err(|_| StorageError::Closed)?;
+        settled.refused.clone().map_or(Ok(()), Err)
+    }
+
+    /// Lets whoever tells people of the finding `key` know more. Forgotten when it ends.
+    pub fn attach(&self, key: &str, attachment: Arc<Attachment>) {
+        let mut state = self.state();
+        if state.said.contains_key(key) {
+            state.attached.insert(key.to_owned(), attachment);
+        }
+    }
+
+    /// What is known beside of the finding `key`.
+    pub fn attachment(&self, key: &str) -> Option<Arc<Attachment>> {
+        self.state().attached.get(key).cloned()
     }
 
     /// What is wrong with it, in one sentence.
@@ -159,27 +269,30 @@ impl Alerts {
         }
     }
 
-    /// The row that lists what is active.
-    pub fn routes(&self) -> Routes {
-        let own = self.clone();
-        let about = "what the watchers have found and has not ended";
-        vec![
-            Route::get("/api/alerts", Scope::Read, about)
-                .gives::<AlertsReply>()
-                .hot(Arc::new(move |_call| {
-                    let reply = AlertsReply::of(&own.active());
-                    HotAnswer::Now(Ok(json(serde_json::to_string(&reply).unwrap_or_default())))
-                })),
-        ]
-    }
-
     fn pump(&self) {
-        let Some((lines, count)) = self.state().next_lines() else {
-            return;
+        let (lines, count) = {
+            let mut state = self.state();
+            let Some(next) = state.next_lines() else {
+                return;
+            };
+            let begun = |progress: &mut Progress| progress.idle = false;
+            self.inner.progress.send_modify(begun);
+            next
         };
         let alerts = self.clone();
         let committed = move |outcome: &Result<_, StorageError>| {
-            alerts.state().committed(outcome.as_ref().err(), count);
+            {
+                let mut state = alerts.state();
+                state.committed(outcome, count);
+                // Under the lock: a later count must not be overtaken by an earlier one.
+                alerts.inner.progress.send_modify(|progress| {
+                    progress.idle = state.waiting.is_empty();
+                    progress.refused.clone_from(&state.refused);
+                    if let Ok(position) = outcome {
+                        progress.tip = position.last;
+                    }
+                });
+            }
             if outcome.is_ok() {
                 alerts.pump();
             }
@@ -197,138 +310,5 @@ impl Alerts {
             .state
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn fold(&mut self, line: AlertLine) {
-        let key = line.finding.key.clone();
-        match line.kind.as_str() {
-            "alert.fired" | "alert.changed" => {
-                let before = self.active.get(&key);
-                let active = Active {
-                    fired_at: before.map_or(line.ts, |before| before.fired_at),
-                    finding: line.finding,
-                };
-                self.active.insert(key, active);
-            }
-            "alert.resolved" => {
-                self.active.remove(&key);
-            }
-            _ => {}
-        }
-    }
-
-    fn put(&mut self, event: AlertEvent, at: DateTime<Utc>) {
-        // Lines under way are at the front; they are never the ones given up.
-        let busy = if self.writing { MOST_AT_ONCE } else { 0 };
-        if self.waiting.len() >= MOST_WAITING && self.waiting.remove(busy).is_some() {
-            self.given_up += 1;
-            if self.given_up == 1 {
-                tracing::error!("alert events are lost: storage takes none and too many wait");
-            }
-        }
-        self.waiting.push_back((event, at));
-    }
-
-    fn next_lines(&mut self) -> Option<(Lines, usize)> {
-        if self.writing || self.waiting.is_empty() {
-            return None;
-        }
-        let mut lines = Lines::new();
-        for (event, at) in self.waiting.iter().take(MOST_AT_ONCE) {
-            let finding = event.finding();
-            let fired_at = match event {
-                AlertEvent::Resolved { fired_at, .. } => Some(*fired_at),
-                _ => None,
-            };
-            let members = Members {
-                key: &finding.key,
-                source: &finding.source,
-                severity: finding.severity,
-                summary: &finding.summary,
-                started_at: finding.started_at,
-                fired_at,
-                labels: &finding.labels,
-            };
-            lines.push_members(event.kind(), *at, &members);
-        }
-        self.writing = true;
-        let count = lines.len();
-        Some((lines, count))
-    }
-
-    fn committed(&mut self, refused: Option<&StorageError>, count: usize) {
-        self.writing = false;
-        self.refused = refused.cloned();
-        if refused.is_some() {
-            return;
-        }
-        for (event, at) in self.waiting.drain(..count.min(self.waiting.len())) {
-            let key = event.finding().key.clone();
-            match event {
-                AlertEvent::Fired(finding) => {
-                    let fired_at = at;
-                    self.active.insert(key, Active { finding, fired_at });
-                }
-                AlertEvent::Changed(finding) => {
-                    if let Some(active) = self.active.get_mut(&key) {
-                        active.finding = finding;
-                    }
-                }
-                AlertEvent::Resolved { .. } => {
-                    self.active.remove(&key);
-                }
-            }
-        }
-    }
-}
-
-/// Answer of `GET /api/alerts`.
-#[derive(Serialize, JsonSchema)]
-struct AlertsReply {
-    /// Always true.
-    ok: bool,
-    /// How many follow.
-    count: usize,
-    /// By key.
-    alerts: Vec<AlertReply>,
-}
-
-/// A finding that has not ended.
-#[derive(Serialize, JsonSchema)]
-struct AlertReply {
-    /// Its identity.
-    key: String,
-    /// The capability that found it.
-    source: String,
-    /// How bad it is.
-    severity: Severity,
-    /// What was found.
-    summary: String,
-    /// The first bad sample, UTC.
-    started_at: String,
-    /// When it was noticed, UTC.
-    fired_at: String,
-    /// What it concerns.
-    labels: BTreeMap<String, String>,
-}
-
-impl AlertsReply {
-    fn of(active: &[Active]) -> Self {
-        let reply = |one: &Active| AlertReply {
-            key: one.finding.key.clone(),
-            source: one.finding.source.clone(),
-            severity: one.finding.severity,
-            summary: one.finding.summary.clone(),
-            started_at: crate::base::time::stamp(one.finding.started_at),
-            fired_at: crate::base::time::stamp(one.fired_at),
-            labels: one.finding.labels.clone(),
-        };
-        Self {
-            ok: true,
-            count: active.len(),
-            alerts: active.iter().map(reply).collect(),
-        }
     }
 }

@@ -76,6 +76,7 @@ fn found(
         summary,
         started_at: since,
         labels: BTreeMap::from([("task".to_owned(), task.to_owned())]),
+        ..Finding::default()
     })
 }
 

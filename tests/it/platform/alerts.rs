@@ -27,6 +27,7 @@ fn down(severity: Severity) -> Finding {
         summary: "`web` answers 500".into(),
         started_at: noon(),
         labels: BTreeMap::from([("probe".into(), "web".into())]),
+        ..Finding::default()
     }
 }
 
