@@ -14,6 +14,7 @@ use super::settings::GivenKeys;
 use crate::capabilities::ALL;
 use crate::platform::alerts::{self, Alerts};
 use crate::platform::auth::{Gate, KeyRing, KeySpec};
+use crate::platform::changes::Changes;
 use crate::platform::config::{
     ConfigKind, ConfigStore, DaemonConfig, DaemonRules, EXPOSURES, Live, kind, read,
 };
@@ -140,6 +141,7 @@ pub fn assemble(
         fixed_keys: fixed,
         health: Arc::new(Health::default()),
         alerts: Alerts::open(&engine)?,
+        changes: Changes::default(),
         samples: Samples::open(&engine, &clock, |stream| {
             daemon.get().rules.stream_options(stream)
         })?,

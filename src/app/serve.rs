@@ -63,7 +63,7 @@ pub fn serve(options: &ServeOptions, to: &mut Channels<'_>) -> anyhow::Result<()
         let spec = KeySpec::fixed("local", Role::Admin, local.text.reveal());
         let home = &options.home;
         let mut seams = Seams::new(Arc::clone(&files), clock);
-        seams.secrets = settings::secrets(&*files)?;
+        seams.secrets = settings::secrets(&files, home);
         let app = assemble::assemble(home, seams, engine, &given, Some(spec))?;
         let served = run(&app, options, &files, local.text.reveal(), to).await;
         daemon_file::remove(&*files, home);

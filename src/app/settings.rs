@@ -1,11 +1,12 @@
 //! What comes from outside the home folder: the environment and systemd's credentials. Read once.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::base::secret::Secret;
-use crate::platform::secrets::{NAMES, Secrets};
+use crate::platform::secrets::{SecretFault, Secrets, Vault};
 use crate::seams::files::{Files, read_whole};
 
 /// Shortest key that may come from the environment or a credential, in characters: 128 bits as hex.
@@ -103,17 +104,55 @@ impl GivenKeys {
     }
 }
 
-/// Secrets of the doors outward: credentials first, then the environment.
-pub fn secrets(files: &dyn Files) -> anyhow::Result<Secrets> {
-    let folder = variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let mut secrets = Secrets::default();
-    for name in NAMES {
-        let stored = credential(files, folder.as_deref(), &name.to_ascii_lowercase())?;
-        if let Some(secret) = stored.or_else(|| variable(name).map(Secret::new)) {
-            secrets.give(name, secret);
+/// Where secrets of the doors outward are: credentials first, then `secrets/` in the home folder,
+/// then the environment.
+struct Outside {
+    files: Arc<dyn Files>,
+    credentials: Option<PathBuf>,
+    own: PathBuf,
+}
+
+/// The secrets of the doors outward.
+pub fn secrets(files: &Arc<dyn Files>, home: &Path) -> Secrets {
+    Secrets::of(Arc::new(Outside {
+        files: Arc::clone(files),
+        credentials: variable("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        own: home.join("secrets"),
+    }))
+}
+
+impl Vault for Outside {
+    fn find(&self, name: &str) -> Result<Option<Secret>, SecretFault> {
+        let file = name.to_ascii_lowercase();
+        let fault = |error: anyhow::Error| SecretFault(format!("{error:#}"));
+        let found = credential(&*self.files, self.credentials.as_deref(), &file).map_err(fault)?;
+        if found.is_some() {
+            return Ok(found);
         }
+        private(&*self.files, &self.own, &file)?;
+        let found = credential(&*self.files, Some(&self.own), &file).map_err(fault)?;
+        Ok(found.or_else(|| variable(name).map(Secret::new)))
     }
-    Ok(secrets)
+}
+
+/// What a secret's file may not let others do: anything.
+const OTHERS: u32 = 0o077;
+
+/// That a secret's file, if it is there, is for its owner alone.
+fn private(files: &dyn Files, folder: &Path, file: &str) -> Result<(), SecretFault> {
+    match files.stat(&folder.join(file)) {
+        Ok(stat) if stat.plain && stat.mode & OTHERS == 0 => Ok(()),
+        Ok(stat) if stat.plain => Err(SecretFault(format!(
+            "`secrets/{file}` can be read by others: its mode is {:04o}, allowed is 0600\n\
+             hint: chmod 600 secrets/{file}",
+            stat.mode & 0o7777
+        ))),
+        Ok(_) => Err(SecretFault(format!(
+            "`secrets/{file}` is no plain file\nhint: write the secret into a file of that name"
+        ))),
+        // Not there, or not for us: reading tells.
+        Err(_) => Ok(()),
+    }
 }
 
 fn credential(

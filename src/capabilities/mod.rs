@@ -1,5 +1,6 @@
 //! Floor 4: what echopilot does, one folder per capability. [`ALL`] is the only list of them.
 
+pub mod alerts;
 pub mod anomalies;
 pub mod autoscale;
 pub mod experiments;

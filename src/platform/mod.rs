@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod auth;
+pub mod changes;
 pub mod config;
 pub mod health;
 pub mod http;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::alerts::Alerts;
 use super::auth::{Gate, KeySpec};
+use super::changes::Changes;
 use super::config::{Config, ConfigKind, ConfigStore, DaemonRules, Live};
 use super::health::Health;
 use super::http::Routes;
@@ -116,6 +117,8 @@ pub struct Wiring {
     pub health: Arc<Health>,
     /// What the watchers find.
     pub alerts: Alerts,
+    /// What was changed lately.
+    pub changes: Changes,
     /// What is counted and timed.
     pub samples: Samples,
     /// The page of counts.

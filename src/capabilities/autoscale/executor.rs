@@ -23,7 +23,7 @@ use crate::base::secret::Secret;
 use crate::base::time::stamp;
 use crate::platform::config::{DaemonRules, Live};
 use crate::platform::lifecycle::within;
-use crate::platform::secrets::AUTOSCALE_WEBHOOK;
+use crate::platform::secrets::{AUTOSCALE_WEBHOOK, Secrets};
 use crate::platform::webhooks;
 use crate::platform::wiring::Wiring;
 use crate::seams::clock::Clock;
@@ -46,7 +46,7 @@ pub(super) struct Carrier {
     clock: Arc<dyn Clock>,
     outbound: Arc<dyn Outbound>,
     daemon: Live<DaemonRules>,
-    secret: Option<Arc<Secret>>,
+    secrets: Secrets,
 }
 
 impl Debug for Carrier {
@@ -62,7 +62,7 @@ impl Carrier {
             clock: Arc::clone(&wiring.clock),
             outbound: Arc::clone(&wiring.seams.outbound),
             daemon: wiring.daemon.clone(),
-            secret: wiring.seams.secrets.get(AUTOSCALE_WEBHOOK),
+            secrets: wiring.seams.secrets.clone(),
         }
     }
 
@@ -73,10 +73,16 @@ impl Carrier {
         if rules.dry_run {
             return Err("`dry_run` is true in `configs/autoscale.json`".to_owned());
         }
-        if matches!(executor, Executor::Webhook { .. }) && self.secret.is_none() {
-            return Err(format!("no {AUTOSCALE_WEBHOOK}"));
+        if matches!(executor, Executor::Webhook { .. }) {
+            self.secret()?;
         }
         Ok(executor)
+    }
+
+    fn secret(&self) -> Result<Arc<Secret>, String> {
+        let found = self.secrets.find(AUTOSCALE_WEBHOOK);
+        let found = found.map_err(|fault| fault.to_string())?;
+        found.ok_or_else(|| format!("no {AUTOSCALE_WEBHOOK}"))
     }
 
     /// Carries `step` out.
@@ -133,10 +139,7 @@ impl Carrier {
     }
 
     async fn call(&self, url: &Url, timeout: Duration, step: &Step, now: DateTime<Utc>) -> Carried {
-        let secret = self
-            .secret
-            .as_ref()
-            .ok_or(format!("no {AUTOSCALE_WEBHOOK}"))?;
+        let secret = self.secret()?;
         let body = json!({
             "type": "autoscale.step",
             "timestamp": stamp(now),

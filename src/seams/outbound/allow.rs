@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use super::address::{Net, Special, special};
-use super::url::{Host, UrlFault, port_number};
+use super::url::{Host, Target, UrlFault, port_number};
 
 /// Ports that HTTP may use without a rule: those that web servers have, so that no request can be
 /// made to talk to a mail server or a database (our own choice, the usual four).
@@ -152,6 +152,22 @@ impl Allow {
             rules,
             ports,
         }
+    }
+
+    /// These rules and `target`, host and port as they are named: for what the environment or a
+    /// credential names, which nobody who may only edit files or call us can set.
+    #[must_use]
+    pub fn and(&self, target: &Target) -> Self {
+        let what = match &target.host {
+            Host::Name(name) => What::Name(name.clone()),
+            Host::Address(address) => What::Net(Net::of(*address)),
+        };
+        let mut own = self.clone();
+        own.rules.push(Rule {
+            what,
+            port: Some(target.port),
+        });
+        own
     }
 
     /// Where the rules are written; empty where nobody may write any.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use tokio::io::DuplexStream;
 
 use super::address::Special;
 use super::allow::{Allow, Refusal};
@@ -16,8 +17,12 @@ use super::dns::{Found, Question, Rcode, Record};
 use super::error::{OutboundError, Stage};
 use super::tls::{CertInfo, TlsFault};
 use super::url::{Host, Target};
+use super::wire::Opened;
 use super::{Call, Contact, Limits, Outbound, Request, Response, Timings};
 use crate::seams::clock::Clock;
+
+/// Bytes that an opened connection takes before its writer waits.
+const FAR_BYTES: usize = 64 * 1024;
 
 /// What the fake does when it is asked.
 #[derive(Debug, Clone)]
@@ -119,6 +124,8 @@ pub struct FakeOutbound {
 struct State {
     answers: HashMap<String, FakeAnswer>,
     asked: Vec<String>,
+    requests: Vec<Request>,
+    held: Vec<DuplexStream>,
 }
 
 impl FakeOutbound {
@@ -143,6 +150,11 @@ impl FakeOutbound {
     /// Every call so far, in order.
     pub fn asked(&self) -> Vec<String> {
         self.state().asked.clone()
+    }
+
+    /// Every HTTP request so far, whole, in order.
+    pub fn requests(&self) -> Vec<Request> {
+        self.state().requests.clone()
     }
 
     async fn answer(
@@ -221,6 +233,7 @@ impl Outbound for FakeOutbound {
             let (origin, path) = (request.url.origin(), request.url.request_target());
             let call = format!("{} {origin}{path}", request.method);
             let host = request.url.target().to_string();
+            self.state().requests.push(request.clone());
             match self.answer(call, host.clone(), request.limits).await? {
                 (What::Http(status, headers, body), contact) => Ok(Response {
                     status,
@@ -251,6 +264,41 @@ impl Outbound for FakeOutbound {
         Box::pin(async move {
             let answer = self.answer(format!("tls {to}"), to.to_string(), limits);
             Ok(answer.await?.1)
+        })
+    }
+
+    fn open<'a>(
+        &'a self,
+        _allow: &'a Allow,
+        to: &'a Target,
+        secure: bool,
+        limits: Limits,
+    ) -> Call<'a, Opened> {
+        Box::pin(async move {
+            let kind = if secure { "tls" } else { "tcp" };
+            let contact = self
+                .answer(format!("open {kind} {to}"), to.to_string(), limits)
+                .await?
+                .1;
+            // The far side is silent: tests of protocols talk to servers of their own.
+            let (near, far) = tokio::io::duplex(FAR_BYTES);
+            self.state().held.push(far);
+            Ok(Opened {
+                wire: Box::new(near),
+                is_secure: secure,
+                contact,
+            })
+        })
+    }
+
+    fn secure<'a>(&'a self, opened: Opened, to: &'a Target, limits: Limits) -> Call<'a, Opened> {
+        Box::pin(async move {
+            let answer = self.answer(format!("secure {to}"), to.to_string(), limits);
+            answer.await?;
+            Ok(Opened {
+                is_secure: true,
+                ..opened
+            })
         })
     }
 

@@ -17,6 +17,7 @@ mod names;
 mod real;
 mod tls;
 mod url;
+mod wire;
 
 use std::fmt::{self, Debug};
 use std::net::SocketAddr;
@@ -34,6 +35,7 @@ pub use fake::{FakeAnswer, FakeOutbound};
 pub use real::SystemOutbound;
 pub use tls::{CertInfo, TlsFault};
 pub use url::{Host, Target, Url, UrlFault};
+pub use wire::{Opened, Wire};
 
 /// How long a call may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,6 +174,22 @@ pub trait Outbound: Send + Sync + Debug + 'static {
         name: Option<&'a Host>,
         limits: Limits,
     ) -> Call<'a, Contact>;
+
+    /// Opens a connection and leaves it open for a protocol that is not HTTP, such as IMAP or SMTP;
+    /// with TLS at once where `secure`. `limits` hold until it is open: whoever speaks over it
+    /// bounds that themselves.
+    fn open<'a>(
+        &'a self,
+        allow: &'a Allow,
+        to: &'a Target,
+        secure: bool,
+        limits: Limits,
+    ) -> Call<'a, Opened>;
+
+    /// Agrees on TLS over a connection that was opened without (STARTTLS); the certificate must
+    /// hold for the host it was opened to. Nothing that was read before may be kept: whoever speaks
+    /// the protocol sees to that.
+    fn secure<'a>(&'a self, opened: Opened, to: &'a Target, limits: Limits) -> Call<'a, Opened>;
 
     /// Asks a name server.
     fn dns<'a>(

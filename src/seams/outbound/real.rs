@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_openssl::SslStream;
 
 use super::allow::Allow;
 use super::dns::{self, Found, Question};
@@ -16,6 +18,7 @@ use super::http;
 use super::names::Names;
 use super::tls::{CertInfo, Tls};
 use super::url::{Host, Target};
+use super::wire::{Opened, Wire};
 use super::{Call, Contact, Limits, Outbound, Request, Response, Timings};
 use crate::seams::clock::Clock;
 use crate::seams::ids::Ids;
@@ -134,12 +137,12 @@ impl SystemOutbound {
     }
 
     /// Speaks TLS over an open connection.
-    async fn secure(
+    async fn agree<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         trip: &Trip<'_>,
-        stream: TcpStream,
+        stream: S,
         name: &Host,
-    ) -> Result<(tokio_openssl::SslStream<TcpStream>, Option<CertInfo>), OutboundError> {
+    ) -> Result<(SslStream<S>, Option<CertInfo>), OutboundError> {
         trip.enters(Stage::Tls);
         let agreed = self.tls.over(stream, name).await;
         trip.took(|timings, span| timings.tls = Some(span));
@@ -160,7 +163,7 @@ impl Outbound for SystemOutbound {
                 let addresses = self.reach(&trip, allow, to, true).await?;
                 let (stream, address) = self.connect(&trip, &addresses).await?;
                 if request.url.is_secure() {
-                    let (stream, cert) = self.secure(&trip, stream, &to.host).await?;
+                    let (stream, cert) = self.agree(&trip, stream, &to.host).await?;
                     let answer = http::exchange(&trip, stream, request).await?;
                     Ok(answer.from(trip.contact(address, cert)))
                 } else {
@@ -197,8 +200,52 @@ impl Outbound for SystemOutbound {
                 let addresses = self.reach(&trip, allow, to, false).await?;
                 let (stream, address) = self.connect(&trip, &addresses).await?;
                 let name = name.unwrap_or(&to.host);
-                let (_agreed, cert) = self.secure(&trip, stream, name).await?;
+                let (_agreed, cert) = self.agree(&trip, stream, name).await?;
                 Ok(trip.contact(address, cert))
+            };
+            self.bounded(&trip, work).await
+        })
+    }
+
+    fn open<'a>(
+        &'a self,
+        allow: &'a Allow,
+        to: &'a Target,
+        secure: bool,
+        limits: Limits,
+    ) -> Call<'a, Opened> {
+        Box::pin(async move {
+            let trip = Trip::new(&*self.clock, to.to_string(), limits);
+            let work = async {
+                let addresses = self.reach(&trip, allow, to, false).await?;
+                let (stream, address) = self.connect(&trip, &addresses).await?;
+                let (wire, cert): (Box<dyn Wire>, _) = if secure {
+                    let (stream, cert) = self.agree(&trip, stream, &to.host).await?;
+                    (Box::new(stream), cert)
+                } else {
+                    (Box::new(stream), None)
+                };
+                Ok(Opened {
+                    wire,
+                    is_secure: secure,
+                    contact: trip.contact(address, cert),
+                })
+            };
+            self.bounded(&trip, work).await
+        })
+    }
+
+    fn secure<'a>(&'a self, opened: Opened, to: &'a Target, limits: Limits) -> Call<'a, Opened> {
+        Box::pin(async move {
+            let trip = Trip::new(&*self.clock, to.to_string(), limits);
+            let address = opened.contact.address;
+            let work = async {
+                let (stream, cert) = self.agree(&trip, opened.wire, &to.host).await?;
+                Ok(Opened {
+                    wire: Box::new(stream),
+                    is_secure: true,
+                    contact: trip.contact(address, cert),
+                })
             };
             self.bounded(&trip, work).await
         })

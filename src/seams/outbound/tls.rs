@@ -16,7 +16,7 @@ use openssl::ssl::{
     Ssl, SslConnector, SslMethod, SslRef, SslSessionCacheMode, SslVerifyMode, SslVersion,
 };
 use openssl::x509::{X509NameRef, X509Ref, X509StoreContext, X509StoreContextRef};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_openssl::SslStream;
 
 use super::url::Host;
@@ -135,11 +135,11 @@ impl fmt::Debug for Tls {
 
 impl Tls {
     /// Speaks TLS on an open connection; the certificate must hold for `name`.
-    pub(super) async fn over(
+    pub(super) async fn over<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
-        stream: TcpStream,
+        stream: S,
         name: &Host,
-    ) -> Result<(SslStream<TcpStream>, Option<CertInfo>), (TlsFault, Option<CertInfo>)> {
+    ) -> Result<(SslStream<S>, Option<CertInfo>), (TlsFault, Option<CertInfo>)> {
         let plain = |errors: &ErrorStack| (TlsFault::Protocol(words(errors)), None);
         let (connector, index) = match self.made.get_or_init(make) {
             Ok(made) => made,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use echopilot::platform::alerts::{Alerts, Finding, STREAM, Severity};
+use echopilot::platform::alerts::{Alerts, Finding, STREAM, Severity, What};
 use echopilot::seams::clock::{Clock, ManualClock};
 use echopilot::storage::engine::{Durability, Engine, Mark, StreamOptions};
 use echopilot::storage::journal::read_lines;
@@ -116,4 +116,61 @@ async fn what_storage_refuses_is_written_later_in_order() {
     tokio::join!(trying, stepping);
     settled(&*engine).await;
     assert_eq!(kinds(&*engine), ["alert.fired", "alert.resolved"]);
+}
+
+#[tokio::test]
+async fn a_follower_misses_no_line_over_restarts_and_sees_who_took_it_up() {
+    let (_clock, _gate, engine) = store();
+    let alerts = Alerts::open(&engine).unwrap();
+    alerts.raise(down(Severity::Error), noon());
+    let later = noon() + chrono::TimeDelta::minutes(3);
+    assert_eq!(
+        alerts.acknowledge(["probe:web", "probe:no"], "alice", later),
+        1
+    );
+    assert_eq!(alerts.acknowledge(["probe:web"], "bob", later), 0);
+    alerts.settled().await.unwrap();
+    let other_words = Finding {
+        summary: "`web` answers 502".into(),
+        ..down(Severity::Error)
+    };
+    alerts.raise(other_words, later);
+    let seen = alerts.since(0).unwrap();
+    assert_eq!(alerts.beyond(0).await, 2);
+    let again = Alerts::open(&engine).unwrap();
+    assert_eq!(again.since(0).unwrap(), seen);
+    let told = again.find("probe:web").unwrap();
+    assert_eq!(told.acknowledged, Some((later, "alice".to_owned())));
+    again.resolve("probe:web", later, "over");
+    again.settled().await.unwrap();
+    let rest = again.since(seen[1].seq).unwrap();
+    assert_eq!(rest.len(), 1);
+    assert_eq!((&rest[0].what, rest[0].fired_at), (&What::Resolved, noon()));
+    let kinds = kinds(&*engine);
+    assert_eq!(
+        kinds,
+        ["alert.fired", "alert.acknowledged", "alert.resolved"]
+    );
+}
+
+#[tokio::test]
+async fn who_is_far_behind_reads_the_journal() {
+    let (_clock, _gate, engine) = store();
+    let alerts = Alerts::open(&engine).unwrap();
+    for number in 0..9_000 {
+        let key = format!("probe:{number}");
+        alerts.raise(
+            Finding {
+                key,
+                ..down(Severity::Error)
+            },
+            noon(),
+        );
+    }
+    alerts.settled().await.unwrap();
+    for after in [0, 100, 8_999] {
+        let found = alerts.since(after).unwrap();
+        let seqs: Vec<_> = found.iter().map(|record| record.seq).collect();
+        assert_eq!(seqs, (after + 1..=9_000).collect::<Vec<_>>());
+    }
 }

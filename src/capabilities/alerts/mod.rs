@@ -1,0 +1,3 @@
+//! Alerts: who is told what, when, by which channel, and that it arrives.
+
+pub mod model;
