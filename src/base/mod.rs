@@ -5,6 +5,7 @@ pub mod digits;
 pub mod escape;
 pub mod hex;
 pub mod json;
+pub mod labels;
 pub mod names;
 pub mod problems;
 pub mod secret;

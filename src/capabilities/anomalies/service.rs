@@ -1,6 +1,5 @@
 //! The verbs of anomalies: ask, train, list.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -256,7 +255,7 @@ impl Anomalies {
                     severity: Severity::Warning,
                     summary,
                     started_at: now,
-                    labels: BTreeMap::from([("series".to_owned(), name.to_owned())]),
+                    labels: [("series", name)].into(),
                     ..Finding::default()
                 },
                 now,

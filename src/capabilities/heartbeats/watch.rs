@@ -167,7 +167,7 @@ fn finding(watch: &Watch, down: &Down) -> Finding {
         severity: watch.severity,
         summary: down.summary.clone(),
         started_at: down.since,
-        labels,
+        labels: labels.into(),
         ..Finding::default()
     }
 }

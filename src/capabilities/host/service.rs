@@ -295,7 +295,7 @@ fn finding(key: &Key, summary: String, started_at: DateTime<Utc>) -> Finding {
         severity,
         summary,
         started_at,
-        labels,
+        labels: labels.into(),
         ..Finding::default()
     }
 }

@@ -174,7 +174,7 @@ pub(super) fn down(
         severity: known.map_or(Severity::Critical, |probe| probe.severity),
         summary,
         started_at,
-        labels,
+        labels: labels.into(),
         ..Finding::default()
     }
 }
@@ -217,7 +217,7 @@ fn tell_cert(alerts: &Alerts, rules: &ProbesRules, event: &ProbeEvent, now: Date
             event.probe
         ),
         started_at: now,
-        labels,
+        labels: labels.into(),
         ..Finding::default()
     };
     alerts.raise(finding, now);

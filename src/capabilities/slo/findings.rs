@@ -48,11 +48,12 @@ fn findings(rules: &SloRules, view: &SloView, events: &[SloEvent]) -> Vec<Findin
             severity,
             summary,
             started_at,
-            labels: BTreeMap::from([
-                ("objective".to_owned(), objective.name.clone()),
-                ("series".to_owned(), objective.series.clone()),
-                ("severity".to_owned(), kind.to_owned()),
-            ]),
+            labels: [
+                ("objective", &*objective.name),
+                ("series", &*objective.series),
+                ("severity", kind),
+            ]
+            .into(),
             ..Finding::default()
         };
         let Some(standing) = view.standings.get(&objective.name) else {

@@ -6,13 +6,13 @@
 //! `alert.acknowledged` with the members of the first and `by` when somebody has taken it up.
 //! What came from elsewhere may also carry `annotations` and `url`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::base::labels::Labels;
 use crate::base::time::{as_maybe_stamp, as_stamp};
 
 /// Name of the journal.
@@ -51,10 +51,10 @@ pub struct Finding {
     pub started_at: DateTime<Utc>,
     /// What it concerns, for routing and grouping.
     #[serde(default)]
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// What else is told of it; never part of its identity.
     #[serde(default)]
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Labels,
     /// Where more of it is shown; empty where nowhere.
     #[serde(default)]
     pub url: String,
@@ -119,10 +119,10 @@ pub(super) struct Members<'a> {
     fired_at: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<&'a str>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    labels: &'a BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    labels: &'a Labels,
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    annotations: &'a Labels,
     #[serde(skip_serializing_if = "str::is_empty")]
     url: &'a str,
 }

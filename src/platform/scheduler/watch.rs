@@ -1,7 +1,7 @@
 //! Each task is its own heartbeat: late, missed, too long or failing raises a finding, and the next
 //! good run ends it. Keys are `task:NAME:late`, `task:NAME:slow` and `task:NAME:failed`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -50,7 +50,7 @@ pub(super) fn forget_strangers(parts: &Parts, now: DateTime<Utc>) {
         .collect();
     for said in parts.alerts.said_by(SOURCE) {
         let task = said.finding.labels.get("task");
-        if let Some(task) = task.filter(|task| !known.contains(task.as_str())) {
+        if let Some(task) = task.filter(|task| !known.contains(task)) {
             let how = format!("there is no task `{task}` any more");
             parts.alerts.resolve(&said.finding.key, now, how);
         }
@@ -75,7 +75,7 @@ fn found(
         severity,
         summary,
         started_at: since,
-        labels: BTreeMap::from([("task".to_owned(), task.to_owned())]),
+        labels: [("task", task)].into(),
         ..Finding::default()
     })
 }

@@ -211,7 +211,6 @@ fn an_alert_of_a_part_that_is_no_more_ends() {
         severity: Severity::Warning,
         summary: "`gone`: a part of an older version".into(),
         started_at: world.now(),
-        labels: std::collections::BTreeMap::default(),
         ..Finding::default()
     };
     world.app().alerts.raise(gone, world.now());

@@ -1,6 +1,5 @@
 //! Alert events: one line when a finding begins, one when it ends, whatever storage does meanwhile.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +25,7 @@ fn down(severity: Severity) -> Finding {
         severity,
         summary: "`web` answers 500".into(),
         started_at: noon(),
-        labels: BTreeMap::from([("probe".into(), "web".into())]),
+        labels: [("probe", "web")].into(),
         ..Finding::default()
     }
 }
