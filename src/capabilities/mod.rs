@@ -10,6 +10,7 @@ pub mod host;
 pub mod keys;
 pub mod probes;
 pub mod slo;
+pub mod support;
 pub mod tasks;
 pub mod upkeep;
 
@@ -28,4 +29,5 @@ pub const ALL: &[Descriptor] = &[
     anomalies::DESCRIPTOR,
     host::DESCRIPTOR,
     autoscale::DESCRIPTOR,
+    support::DESCRIPTOR,
 ];
