@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use echopilot::base::json::Tree;
 use echopilot::base::problems::Problems;
+use echopilot::platform::changes::Changes;
 use echopilot::platform::config::{Config, ConfigStore, Live, read, schema_of, typed};
 use echopilot::seams::clock::{Clock, SystemClock};
 use echopilot::seams::files::RealFiles;
@@ -125,7 +126,7 @@ fn main() {
     let settings = FilesSettings::new(folder.path());
     let engine = FilesEngine::open(settings, Arc::new(RealFiles), Arc::clone(&clock)).unwrap();
     let engine: Arc<dyn Engine> = Arc::new(engine);
-    let store = ConfigStore::new(Arc::clone(&engine), clock).unwrap();
+    let store = ConfigStore::new(Arc::clone(&engine), clock, Changes::default()).unwrap();
     let live = store.register::<Flags>().unwrap();
     let file = folder.path().join("configs/flags.json");
     let other: &Path = &folder.path().join("configs/flags.json.new");

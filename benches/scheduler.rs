@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use echopilot::platform::alerts::{self, Alerts};
+use echopilot::platform::changes::Changes;
 use echopilot::platform::lifecycle::Tasks;
 use echopilot::platform::scheduler::core::{Core, Gates, Moment, Origin};
 use echopilot::platform::scheduler::view::RunsView;
@@ -134,6 +135,7 @@ fn whole(tasks: &[Arc<dyn Task>]) -> (Duration, Duration) {
     let scheduler = Scheduler::open(Parts {
         journal: Journal::new(Arc::clone(&engine), STREAM),
         alerts: Alerts::open(&engine).unwrap(),
+        changes: Changes::default(),
         engine,
         clock: seen,
         tasks: all.clone(),

@@ -119,7 +119,8 @@ pub fn assemble(
     local: Option<KeySpec>,
 ) -> anyhow::Result<App> {
     let clock = Arc::clone(&seams.clock);
-    let configs = ConfigStore::new(Arc::clone(&engine), Arc::clone(&clock))?;
+    let changes = Changes::default();
+    let configs = ConfigStore::new(Arc::clone(&engine), Arc::clone(&clock), changes.clone())?;
     let daemon = configs.register::<DaemonConfig>()?;
     let rules = LiveRules::new(http_rules(&daemon.get().rules));
     let followed = rules.clone();
@@ -141,7 +142,7 @@ pub fn assemble(
         fixed_keys: fixed,
         health: Arc::new(Health::default()),
         alerts: Alerts::open(&engine)?,
-        changes: Changes::default(),
+        changes,
         samples: Samples::open(&engine, &clock, |stream| {
             daemon.get().rules.stream_options(stream)
         })?,

@@ -15,6 +15,7 @@ use super::config::FlagsRules;
 use super::event::{FlagChange, FlagLine, STREAM};
 use super::logic;
 use super::model::FlagValue;
+use crate::platform::changes::{Change, ChangeKind, Changes};
 use crate::platform::config::Accepted;
 use crate::storage::engine::{Engine, Expect, Mark, Position, StorageError};
 use crate::storage::lines::Lines;
@@ -23,6 +24,7 @@ use crate::storage::lines::Lines;
 #[derive(Debug)]
 pub(super) struct Recorder {
     engine: Arc<dyn Engine>,
+    changes: Changes,
     state: Mutex<State>,
     progress: watch::Sender<Progress>,
 }
@@ -44,20 +46,29 @@ struct Progress {
 }
 
 impl Recorder {
-    /// Folds what is on record.
-    pub(super) fn open(engine: Arc<dyn Engine>) -> Result<Arc<Self>, StorageError> {
+    /// Folds what is on record, and tells `known` of it.
+    pub(super) fn open(
+        engine: Arc<dyn Engine>,
+        known: Changes,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<Self>, StorageError> {
         let mut state = State::default();
         engine.scan(STREAM, &Mark::default(), &mut |chunk| {
             chunk
                 .bytes
                 .split(|byte| *byte == b'\n')
                 .filter_map(FlagLine::parse)
-                .for_each(|line| state.apply(&line.change(), line.ts));
+                .for_each(|line| {
+                    let change = line.change();
+                    state.apply(&change, line.ts);
+                    known.note(told(&change, line.ts, &line.actor, line.seq), now);
+                });
             ControlFlow::Continue(())
         })?;
         let progress = watch::Sender::new(Progress::default());
         Ok(Arc::new(Self {
             engine,
+            changes: known,
             state: Mutex::new(state),
             progress,
         }))
@@ -100,12 +111,12 @@ impl Recorder {
     /// Writes what is due, unless a write is under way. Called again when that one has ended, and
     /// by a timer after a refusal.
     pub(super) fn pump(self: &Arc<Self>) {
-        let Some((lines, changes, at)) = self.next_lines() else {
+        let Some((lines, changes, accepted)) = self.next_lines() else {
             return;
         };
         let recorder = Arc::clone(self);
         let committed = move |outcome: &Result<Position, StorageError>| {
-            recorder.committed(outcome, &changes, at);
+            recorder.committed(outcome, &changes, &accepted);
         };
         // The outcome reaches us through `committed`; nobody waits for this future.
         drop(
@@ -114,7 +125,7 @@ impl Recorder {
         );
     }
 
-    fn next_lines(&self) -> Option<(Lines, Vec<FlagChange>, DateTime<Utc>)> {
+    fn next_lines(&self) -> Option<(Lines, Vec<FlagChange>, Arc<Accepted<FlagsRules>>)> {
         let mut state = self.state();
         if state.writing {
             return None;
@@ -141,7 +152,7 @@ impl Recorder {
             }
             state.writing = true;
             self.progress.send_modify(|seen| seen.refused = None);
-            return Some((lines, changes, accepted.at));
+            return Some((lines, changes, accepted));
         }
         None
     }
@@ -150,17 +161,23 @@ impl Recorder {
         self: &Arc<Self>,
         outcome: &Result<Position, StorageError>,
         changes: &[FlagChange],
-        at: DateTime<Utc>,
+        accepted: &Accepted<FlagsRules>,
     ) {
         let mut state = self.state();
         state.writing = false;
-        if let Err(refused) = outcome {
-            self.progress
-                .send_modify(|seen| seen.refused = Some(refused.clone()));
-            return;
-        }
-        for change in changes {
+        let first = match outcome {
+            Ok(position) => position.first,
+            Err(refused) => {
+                self.progress
+                    .send_modify(|seen| seen.refused = Some(refused.clone()));
+                return;
+            }
+        };
+        let at = accepted.at;
+        for (change, seq) in changes.iter().zip(first..) {
             state.apply(change, at);
+            self.changes
+                .note(told(change, at, &accepted.actor, seq), at);
         }
         state.queue.pop_front();
         let recorded = state.queued - state.queue.len() as u64;
@@ -185,5 +202,27 @@ impl State {
             Some(value) => self.values.insert(change.key.clone(), value.clone()),
             None => self.values.remove(&change.key),
         };
+    }
+}
+
+/// A change as the memory of changes has it.
+fn told(change: &FlagChange, at: DateTime<Utc>, actor: &str, seq: u64) -> Change {
+    let (key, plain) = (&change.key, |value: &FlagValue| value.to_plain());
+    let summary = match (
+        change.before.as_ref().map(plain),
+        change.after.as_ref().map(plain),
+    ) {
+        (Some(before), Some(after)) => format!("flag `{key}` went from {before} to {after}"),
+        (None, Some(after)) => format!("flag `{key}` was made, with the value {after}"),
+        _ => format!("flag `{key}` was deleted"),
+    };
+    Change {
+        at,
+        kind: ChangeKind::Flag,
+        name: key.clone(),
+        summary,
+        actor: actor.to_owned(),
+        scope: Vec::new(),
+        source: (STREAM, seq),
     }
 }

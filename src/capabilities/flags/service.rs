@@ -98,7 +98,8 @@ impl Flags {
     pub(super) fn open(wiring: &Wiring) -> anyhow::Result<Arc<Self>> {
         let live = wiring.config::<FlagsConfig>()?;
         wiring.journal(STREAM)?;
-        let recorder = Recorder::open(Arc::clone(&wiring.engine))?;
+        let (changes, now) = (wiring.changes.clone(), wiring.clock.now());
+        let recorder = Recorder::open(Arc::clone(&wiring.engine), changes, now)?;
         let (hook, switches) = (Arc::clone(&recorder), wiring.switches.clone());
         wiring
             .configs

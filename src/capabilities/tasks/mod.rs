@@ -52,6 +52,7 @@ fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
         clock: Arc::clone(&wiring.clock),
         tasks: wiring.tasks.clone(),
         alerts: wiring.alerts.clone(),
+        changes: wiring.changes.clone(),
         switches: wiring.switches.clone(),
         roster: wiring.roster.clone(),
         origin,

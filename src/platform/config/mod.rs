@@ -5,6 +5,7 @@
 
 mod check;
 mod daemon;
+mod edits;
 mod kind;
 mod live;
 mod outbound;

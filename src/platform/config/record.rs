@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::edits::Edits;
 use super::status::Degraded;
 use crate::seams::files::is_full;
 use crate::storage::engine::{
@@ -91,10 +92,16 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// Never fails for the state of the disk: what cannot be written is written later.
-    pub(super) fn start(engine: Arc<dyn Engine>) -> anyhow::Result<Self> {
+    /// Gives the last texts in force too. Never fails for the state of the disk: what cannot be
+    /// written is written later.
+    pub(super) fn start(
+        engine: Arc<dyn Engine>,
+        edits: Edits,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<(Self, HashMap<String, LastGood>)> {
         let mut writing = Writing {
             engine,
+            edits,
             open: false,
             waiting: VecDeque::new(),
             unwritten: Vec::new(),
@@ -102,15 +109,17 @@ impl Recorder {
         };
         // Before anybody scans it.
         writing.is_open();
+        let last_good = last_good(&*writing.engine, &mut writing.edits, now);
         let (sender, notes) = mpsc::sync_channel(MAX_WAITING);
         let thread = std::thread::Builder::new()
             .name("config-recorder".into())
             .spawn(move || writing.run(&notes))
             .context("cannot start the thread that records configurations")?;
-        Ok(Self {
+        let recorder = Self {
             sender: Mutex::new(Some(sender)),
             thread: Mutex::new(Some(thread)),
-        })
+        };
+        Ok((recorder, last_good))
     }
 
     pub(super) fn note(&self, note: Note) {
@@ -154,6 +163,7 @@ impl Recorder {
 /// The thread's own state.
 struct Writing {
     engine: Arc<dyn Engine>,
+    edits: Edits,
     open: bool,
     /// Notes that storage has not taken yet, the oldest first.
     waiting: VecDeque<Note>,
@@ -234,9 +244,26 @@ impl Writing {
         while self.is_open()
             && let Some(note) = self.waiting.front()
         {
-            if let Err(error) = write(&self.engine, note) {
-                self.tell(&error);
-                return;
+            let position = match write(&self.engine, note) {
+                Ok(position) => position,
+                Err(error) => {
+                    self.tell(&error);
+                    return;
+                }
+            };
+            if let (
+                Some(position),
+                Note::Accepted {
+                    file,
+                    revision,
+                    actor,
+                    at,
+                    ..
+                },
+            ) = (position, note)
+            {
+                let place = (position.last, *at);
+                self.edits.accepted(file, revision, actor, place, *at);
             }
             self.refused = false;
             self.waiting.pop_front();
@@ -251,7 +278,7 @@ impl Writing {
 }
 
 /// Keeps the snapshot and appends the line; ends when storage has acknowledged it.
-fn write(engine: &Arc<dyn Engine>, note: &Note) -> anyhow::Result<()> {
+fn write(engine: &Arc<dyn Engine>, note: &Note) -> anyhow::Result<Option<Position>> {
     let mut lines = Lines::new();
     match note {
         Note::Accepted {
@@ -280,7 +307,7 @@ fn write(engine: &Arc<dyn Engine>, note: &Note) -> anyhow::Result<()> {
             });
             lines.push("config.rejected", degraded.since, |out| members(out, &body));
         }
-        Note::Unwritten(_) | Note::Barrier(_) => return Ok(()),
+        Note::Unwritten(_) | Note::Barrier(_) => return Ok(None),
     }
     let (tell, told) = mpsc::sync_channel(1);
     let on_commit = Box::new(move |outcome: &Result<Position, StorageError>| {
@@ -288,8 +315,7 @@ fn write(engine: &Arc<dyn Engine>, note: &Note) -> anyhow::Result<()> {
         let _sent = tell.try_send(outcome.clone());
     });
     drop(engine.append(STREAM, Expect::Any, None, lines, Some(on_commit)));
-    told.recv().context("storage has ended")??;
-    Ok(())
+    Ok(Some(told.recv().context("storage has ended")??))
 }
 
 /// Keeps the text of a revision. On a full disk the line waits for it; where it can never be kept
@@ -332,12 +358,21 @@ struct AcceptedLine {
     actor: String,
 }
 
-/// The last accepted revision of every file, by the journal.
-pub(super) fn last_good(engine: &dyn Engine) -> HashMap<String, LastGood> {
+/// The last accepted revision of every file, by the journal; `edits` is told of each on the way.
+fn last_good(
+    engine: &dyn Engine,
+    edits: &mut Edits,
+    now: DateTime<Utc>,
+) -> HashMap<String, LastGood> {
     let mut found = HashMap::new();
     let outcome = engine.scan(STREAM, &Mark::default(), &mut |chunk| {
         for line in chunk.bytes.split(|byte| *byte == b'\n') {
-            if let Some((file, good)) = line::parse(line).as_ref().and_then(accepted) {
+            let Some(own) = line::parse(line) else {
+                continue;
+            };
+            if let Some((file, good)) = accepted(&own) {
+                let place = (own.seq, good.at);
+                edits.accepted(&file, &good.revision, &good.actor, place, now);
                 found.insert(file, good);
             }
         }

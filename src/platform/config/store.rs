@@ -4,12 +4,14 @@ use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
+use super::edits::Edits;
 use super::kind::Config;
 use super::live::{Accepted, Live};
-use super::record::{LastGood, Recorder, last_good};
+use super::record::{LastGood, Recorder};
 use super::slot::{AnySlot, Doors, OnAccept, Slot};
 use super::status::{ConfigStatus, EditError};
 use crate::base::json::Edit;
+use crate::platform::changes::Changes;
 use crate::seams::clock::Clock;
 use crate::storage::engine::{Engine, Revision};
 
@@ -33,10 +35,14 @@ struct Slots {
 }
 
 impl ConfigStore {
-    /// A store over `engine`; begins to watch the documents.
-    pub fn new(engine: Arc<dyn Engine>, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
-        let recorder = Recorder::start(Arc::clone(&engine))?;
-        let last_good = last_good(&*engine);
+    /// A store over `engine`; begins to watch the documents, and tells `memory` of every edit.
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        clock: Arc<dyn Clock>,
+        memory: Changes,
+    ) -> anyhow::Result<Self> {
+        let edits = Edits::new(memory);
+        let (recorder, last_good) = Recorder::start(Arc::clone(&engine), edits, clock.now())?;
         let inner = Arc::new(Inner {
             doors: Arc::new(Doors {
                 engine,

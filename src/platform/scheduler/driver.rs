@@ -21,6 +21,7 @@ use super::run::{Ends, run};
 use super::task::{Outcome, Roster};
 use super::watch;
 use crate::platform::alerts::Alerts;
+use crate::platform::changes::Changes;
 use crate::platform::lifecycle::{Tasks, within};
 use crate::platform::switches::Switches;
 use crate::seams::clock::Clock;
@@ -50,6 +51,8 @@ pub struct Parts {
     pub tasks: Tasks,
     /// Where findings go.
     pub alerts: Alerts,
+    /// Where failures are remembered.
+    pub changes: Changes,
     /// What holds tasks that act.
     pub switches: Switches,
     /// The tasks, by the time they are needed.
@@ -84,7 +87,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Scheduler {
     /// Folds the journal. Nothing runs before [`Scheduler::drive`].
     pub fn open(parts: Parts) -> Result<Self, StorageError> {
-        let recorder = Recorder::open(parts.journal.clone(), Arc::clone(&parts.clock))?;
+        let (journal, clock) = (parts.journal.clone(), Arc::clone(&parts.clock));
+        let recorder = Recorder::open(journal, clock, parts.changes.clone())?;
         Ok(Self {
             inner: Arc::new(Inner {
                 parts,

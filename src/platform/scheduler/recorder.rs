@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use super::event::TaskEvent;
+use super::event::{RunRecord, STREAM, TaskEvent};
+use super::task::Outcome;
 use super::view::RunsView;
+use crate::platform::changes::{Change, ChangeKind, Changes};
 use crate::seams::clock::Clock;
 use crate::storage::engine::{Appending, Position, StorageError};
 use crate::storage::journal::Journal;
@@ -28,6 +30,7 @@ const MOST_AT_ONCE: usize = 2000;
 #[derive(Debug)]
 pub(super) struct Recorder {
     view: Kept<RunsView>,
+    changes: Changes,
     state: Mutex<State>,
     /// Groups on their way to the medium.
     under_way: AtomicUsize,
@@ -45,11 +48,23 @@ struct State {
 }
 
 impl Recorder {
-    /// Folds the journal, which has been opened.
-    pub(super) fn open(journal: Journal, clock: Arc<dyn Clock>) -> Result<Arc<Self>, StorageError> {
+    /// Folds the journal, which has been opened, and tells `changes` of failures.
+    pub(super) fn open(
+        journal: Journal,
+        clock: Arc<dyn Clock>,
+        changes: Changes,
+    ) -> Result<Arc<Self>, StorageError> {
+        let now = clock.now();
         let (view, _folded) = Kept::open(journal, clock, RunsView::default)?;
+        // Of each task the last run is known; earlier ones were told by the process before this.
+        for past in view.lock().tasks.values() {
+            if let Some(last) = &past.last {
+                note_failure(&changes, last, now);
+            }
+        }
         Ok(Arc::new(Self {
             view,
+            changes,
             state: Mutex::default(),
             under_way: AtomicUsize::new(0),
         }))
@@ -155,6 +170,9 @@ impl Recorder {
         let mut view = self.view.lock();
         for (event, at) in noted {
             view.apply_event(event, *at);
+            if let TaskEvent::Finished(record) = event {
+                note_failure(&self.changes, record, *at);
+            }
         }
         view.reached(last);
         drop(view);
@@ -202,4 +220,25 @@ fn lines_of(noted: &[Noted]) -> Lines {
         event.push(&mut lines, *at);
     }
     lines
+}
+
+/// Tells `changes` of a run that failed. Its own name tells it from others, not the line, which a
+/// view that was saved does not know.
+fn note_failure(changes: &Changes, record: &RunRecord, now: DateTime<Utc>) {
+    if record.outcome != Outcome::Failed {
+        return;
+    }
+    let task = &record.task;
+    let why = record.error.as_ref().or(record.reason.as_ref());
+    let why = why.map_or("no reason told", String::as_str);
+    let change = Change {
+        at: record.ended,
+        kind: ChangeKind::TaskFailure,
+        name: task.clone(),
+        summary: format!("task `{task}` failed: {why}"),
+        actor: String::new(),
+        scope: Vec::new(),
+        source: (STREAM, 0),
+    };
+    changes.note(change, now);
 }

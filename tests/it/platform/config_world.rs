@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use echopilot::base::json::{Path, Tree};
 use echopilot::base::problems::Problems;
+use echopilot::platform::changes::Changes;
 use echopilot::platform::config::{Config, ConfigStatus, ConfigStore, Live, schema_of, typed};
 use echopilot::seams::clock::{Clock, SystemClock};
 use echopilot::seams::files::{FaultyFiles, RealFiles};
@@ -114,7 +115,8 @@ impl World {
         let files = Arc::new(self.files.clone());
         let engine = FilesEngine::open(settings, files, Arc::clone(&clock));
         let engine = Arc::new(engine.expect("opens"));
-        let store = ConfigStore::new(Arc::clone(&engine) as Arc<dyn Engine>, clock);
+        let changes = Changes::default();
+        let store = ConfigStore::new(Arc::clone(&engine) as Arc<dyn Engine>, clock, changes);
         let store = store.expect("a store");
         let live = store.register::<Toggles>().expect("never refuses to start");
         self.running = Some(Running {

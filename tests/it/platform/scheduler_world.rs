@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use echopilot::platform::alerts::{self, Alerts};
+use echopilot::platform::changes::Changes;
 use echopilot::platform::lifecycle::Tasks;
 use echopilot::platform::scheduler::core::Origin;
 use echopilot::platform::scheduler::{
@@ -109,6 +110,7 @@ impl Loop {
             clock: Arc::clone(clock) as Arc<dyn Clock>,
             tasks: tasks.clone(),
             alerts: alerts.clone(),
+            changes: Changes::default(),
             switches,
             roster,
             origin: Origin {
