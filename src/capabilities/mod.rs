@@ -30,4 +30,5 @@ pub const ALL: &[Descriptor] = &[
     host::DESCRIPTOR,
     autoscale::DESCRIPTOR,
     support::DESCRIPTOR,
+    alerts::DESCRIPTOR,
 ];

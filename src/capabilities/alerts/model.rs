@@ -26,6 +26,8 @@ pub enum Reason {
     Escalation,
     /// It became more severe.
     Worse,
+    /// It comes and goes; told once until it is stable.
+    Flapping,
     /// What could not be told in time, summed up.
     Digest,
     /// Somebody asked for a test.
