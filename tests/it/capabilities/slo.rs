@@ -2,6 +2,7 @@
 
 mod guard;
 mod intake;
+mod intake_races;
 mod intake_tail;
 mod lines;
 mod verbs;

@@ -198,6 +198,8 @@ fn a_renamed_log_is_read_on_until_it_is_quiet() {
     desk.write(1);
     desk.turn();
     desk.reopen();
+    // The times of files are coarser than this test is fast, and the new one must be the later.
+    pass();
     desk.write(5);
     desk.turn();
     desk.whole();

@@ -31,7 +31,8 @@ pub struct Mark {
     /// The fingerprint.
     #[serde(with = "hex16")]
     pub print: u64,
-    /// Last change of the file when it was read, in nanoseconds since 1970.
+    /// Last change of the file when it was read, in nanoseconds since 1970. While `offset` is 0:
+    /// files that were set aside before are known.
     pub mtime_ns: i64,
     /// Whether `offset` lies within a line that is passed over, up to its end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -50,6 +51,11 @@ impl Mark {
             mtime_ns: 0,
             skipping: false,
         }
+    }
+
+    /// Whether both are marks in one file.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (self.dev, self.inode) == (other.dev, other.inode)
     }
 
     /// Whether it is a mark in this file.

@@ -6,6 +6,10 @@
 //!   by those bytes, read from our place on, and the log itself from its beginning.
 //! - Rotated more than once while nobody looked: files with a rotated name that were written after
 //!   the one we know are read whole.
+//! - Times of files are as coarse as the file system's clock: one that was changed at the instant
+//!   that we know of may be unread, so a file is let go only when the next one is later than it.
+//! - A copy that is being made while we look is told by its first lines from a file that was set
+//!   aside: it is not read as long as the log itself holds what it holds.
 //! - Compressed, or deleted, before it was read: lost, and said so.
 //!
 //! At first sight reading begins at the end, or at the start where the configuration says so; a log
@@ -15,6 +19,7 @@
 
 mod mark;
 mod reader;
+mod rotation;
 mod siblings;
 
 use std::fmt::Debug;
@@ -28,8 +33,7 @@ pub use mark::{Mark, Position};
 pub use reader::MAX_LINE;
 
 use mark::mtime;
-use reader::{CHUNK, Go, Reader};
-use siblings::{likely, siblings};
+use reader::{CHUNK, Go, Kin, Reader};
 
 use crate::seams::files::{Files, is_link};
 
@@ -39,6 +43,13 @@ const QUIET: Duration = Duration::from_mins(1);
 
 /// Files of one log that are open at once, at most.
 const MAX_OPEN: usize = 16;
+
+/// Whether compressed files that were not read are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packed {
+    Tell,
+    Told,
+}
 
 /// Where reading begins at first sight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -200,10 +211,15 @@ impl Tail {
             return Ok(State::Reading);
         }
         let file = self.files.open_read(&self.path)?;
-        let new = Reader::from_start(file, now)?;
-        if let Some(last) = self.open.last() {
-            let (since, mark) = (last.stat()?, new.mark());
-            self.between(mtime(&since), Some(&mark), self.open.len(), now)?;
+        let since = match self.open.last() {
+            // A place that was kept before it was more than a beginning.
+            Some(last) if last.mtime_ns() == 0 => Some(mtime(&last.stat()?)),
+            last => last.map(Reader::mtime_ns),
+        };
+        let new = Reader::from_start(file, since, now)?;
+        if let Some(since) = since {
+            let mark = new.mark();
+            self.gather(since, Some(&mark), self.open.len(), now, Packed::Tell)?;
         }
         self.open.push(new);
         self.named = true;
@@ -218,114 +234,9 @@ impl Tail {
         };
         self.open.push(match self.begin {
             Begin::End => Reader::from_end(file, now)?,
-            Begin::Start => Reader::from_start(file, now)?,
+            Begin::Start => Reader::from_start(file, None, now)?,
         });
         Ok(())
-    }
-
-    /// Finds the files of an earlier process again, whatever their names are now.
-    fn restore(&mut self, known: &Position, now: Duration) -> io::Result<()> {
-        let mut open: Vec<Reader> = Vec::new();
-        let mut gone = None;
-        for (index, mark) in known.files.iter().enumerate() {
-            let last = index + 1 == known.files.len();
-            if let Some(reader) = self.search(mark, true, now)? {
-                open.push(reader);
-            } else if last {
-                gone = Some(mark);
-            } else if !self.was_whole(mark)? {
-                self.lose(mark.offset);
-            }
-        }
-        self.open = open;
-        if let Some(mark) = gone {
-            self.lose(mark.offset);
-            let current = match self.files.stat(&self.path) {
-                Ok(stat) => Some(Mark::start(&stat)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                Err(error) => return Err(error),
-            };
-            self.between(mark.mtime_ns, current.as_ref(), self.open.len(), now)?;
-        }
-        Ok(())
-    }
-
-    /// Whether a file that is gone had been read to its end, as far as can be told: the log went on
-    /// elsewhere and it was only watched for stragglers.
-    fn was_whole(&self, mark: &Mark) -> io::Result<bool> {
-        let all = siblings(&*self.files, &self.path)?;
-        Ok(!all
-            .iter()
-            .any(|s| s.packed && s.rotated && mtime(&s.stat) > mark.mtime_ns))
-    }
-
-    /// The file that `mark` was made in, under the log's name or another one.
-    fn search(&self, mark: &Mark, named: bool, now: Duration) -> io::Result<Option<Reader>> {
-        if named && let Some(found) = self.resume(&self.path, mark, now)? {
-            return Ok(Some(found));
-        }
-        for sibling in likely(&siblings(&*self.files, &self.path)?, mark) {
-            if let Some(found) = self.resume(&sibling.path, mark, now)? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Reads on from `mark` in `path`, if that is the file.
-    fn resume(&self, path: &Path, mark: &Mark, now: Duration) -> io::Result<Option<Reader>> {
-        let file = match self.files.open_read(path) {
-            Ok(file) => file,
-            // The log's own trouble is told; a neighbour that may not be read is none of ours.
-            Err(error) if path == self.path && error.kind() != io::ErrorKind::NotFound => {
-                return Err(error);
-            }
-            Err(_) => return Ok(None),
-        };
-        let stat = file.stat()?;
-        if usize::from(mark.print_bytes) < mark::ENOUGH && mark.inode != stat.inode {
-            return Ok(None);
-        }
-        Reader::resume(file, mark, now)
-    }
-
-    /// Opens what was begun and set aside after `since`, apart from the log itself (`current`), and
-    /// puts it at `place` among the open files.
-    fn between(
-        &mut self,
-        since: i64,
-        current: Option<&Mark>,
-        mut place: usize,
-        now: Duration,
-    ) -> io::Result<()> {
-        for sibling in siblings(&*self.files, &self.path)?.iter().rev() {
-            let known = |mark: &Mark| mark.is_in(&sibling.stat);
-            if !sibling.rotated
-                || mtime(&sibling.stat) <= since
-                || current.is_some_and(known)
-                || self.open.iter().any(|open| known(&open.mark()))
-            {
-                continue;
-            }
-            if sibling.packed {
-                self.lost += 1;
-                let name = sibling.path.display();
-                self.lost_last = Some(format!("`{name}` was compressed before it was read"));
-            } else if let Ok(file) = self.files.open_read(&sibling.path) {
-                self.open.insert(place, Reader::from_start(file, now)?);
-                place += 1;
-            }
-        }
-        Ok(())
-    }
-
-    fn lose(&mut self, offset: u64) {
-        self.lost += 1;
-        let name = self.path.display();
-        self.lost_last = Some(format!(
-            "what was written to `{name}` after byte {offset}, if anything, is lost: the file is \
-             gone, compressed or changed"
-        ));
     }
 
     /// Reads all open files, the oldest first. A piece of the log itself comes before them: what
@@ -338,7 +249,7 @@ impl Tail {
     ) -> io::Result<Turn> {
         self.buffer.resize(CHUNK, 0);
         let mut turn = Turn::default();
-        self.copied_unseen(now)?;
+        self.emptied(now)?;
         let mut at = self.open.len().saturating_sub(1);
         let mut piece = at > 0;
         while at < self.open.len() {
@@ -347,14 +258,33 @@ impl Tail {
                 return Ok(turn);
             }
             let mut done = piece;
+            match self.doubt(at)? {
+                Kin::Other => {}
+                Kin::Copy => {
+                    self.open.remove(at);
+                    continue;
+                }
+                Kin::Unclear => {
+                    at += 1;
+                    continue;
+                }
+                Kin::Later => {
+                    self.mend(self.open.len() - 1, now)?;
+                    (at, piece) = (self.open.len() - 1, true);
+                    continue;
+                }
+            }
+            let (begun, since) = (self.open[at].is_begun(), self.open[at].mtime_ns());
             match self.open[at].go(&mut self.buffer, each) {
                 Ok(go @ (Go::Enough(bytes) | Go::On(bytes))) => {
                     turn.bytes += bytes as u64;
                     self.open[at].moved = now;
+                    let fresh = !begun && at + 1 == self.open.len() && self.copied(since, now)?;
                     if matches!(go, Go::Enough(_)) {
                         turn.more = true;
                         return Ok(turn);
                     }
+                    piece |= fresh;
                     done |= self.open[at].at_end;
                 }
                 Ok(Go::AtEnd) => done = true,
@@ -380,40 +310,6 @@ impl Tail {
         Ok(turn)
     }
 
-    /// A log of which nothing was read cannot be known again when it is cut. When its first lines
-    /// are there, copies that were made since it was seen empty are read first.
-    fn copied_unseen(&mut self, now: Duration) -> io::Result<()> {
-        let Some(last) = self.open.last() else {
-            return Ok(());
-        };
-        let mark = last.mark();
-        if mark.offset > 0 || mark.mtime_ns == 0 || last.stat()?.size == 0 {
-            return Ok(());
-        }
-        self.between(mark.mtime_ns, Some(&mark), self.open.len() - 1, now)
-    }
-
-    /// A file was cut: what is left of it elsewhere is read first, then it is begun anew.
-    fn mend(&mut self, at: usize, now: Duration) -> io::Result<()> {
-        let mark = self.open[at].mark();
-        let copy = self.search(&mark, false, now)?;
-        let last = at + 1 == self.open.len();
-        self.open[at].begin_anew(now);
-        let mut since = mark.mtime_ns;
-        let mut place = at;
-        if let Some(copy) = copy {
-            since = mtime(&copy.stat()?);
-            self.open.insert(at, copy);
-            place += 1;
-        } else if mark.offset > 0 {
-            self.lose(mark.offset);
-        }
-        if last {
-            self.between(since, Some(&mark), place, now)?;
-        }
-        Ok(())
-    }
-
     /// Closes files that lost the name and have long not grown.
     fn let_go(
         &mut self,
@@ -421,15 +317,22 @@ impl Tail {
         each: &mut impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> io::Result<()> {
         let mut at = 0;
-        let last = self.open.last().map_or(0, |last| last.mark().offset);
-        if self.named && last == 0 {
-            // Nobody writes to the new file yet: the old one is still in use.
-            return Ok(());
+        let mut written = i64::MAX;
+        if let Some(last) = self.open.last() {
+            if self.named {
+                written = last.mtime_ns();
+            }
+            // Nobody writes to the new file yet, or there is none: the old one is still in use.
+            if (self.named && !last.is_begun()) || (!self.named && last.stat()?.nlink > 0) {
+                return Ok(());
+            }
         }
         while at + usize::from(self.named) < self.open.len() {
             let crowded = self.open.len() > MAX_OPEN;
             let reader = &self.open[at];
-            if !reader.at_end || !(crowded || now.saturating_sub(reader.moved) >= QUIET) {
+            // Whatever is found with the log's last change or a later one was never read.
+            let quiet = now.saturating_sub(reader.moved) >= QUIET && reader.mtime_ns() < written;
+            if !reader.at_end || !(crowded || quiet) {
                 at += 1;
                 continue;
             }
