@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 
 use super::error::{CalendarError, quoted};
 use super::field::WEEKDAY;
@@ -40,7 +40,8 @@ impl Weekdays {
         Ok(Self(u8::try_from(set).unwrap_or(0x7F)))
     }
 
-    fn has(self, date: NaiveDate) -> bool {
+    /// Whether `date` is one of them.
+    pub fn has(self, date: NaiveDate) -> bool {
         self.0 & (1 << date.weekday().num_days_from_sunday()) != 0
     }
 }
@@ -98,6 +99,11 @@ impl TimeOfDay {
             };
             CalendarError::new(quoted(text), "a time of day, 00:00..=23:59", hint)
         })
+    }
+
+    /// This time on the clocks of `date`.
+    pub fn on(self, date: NaiveDate) -> NaiveDateTime {
+        date.and_time(self.0)
     }
 }
 
