@@ -11,6 +11,7 @@
 pub mod model;
 
 mod channels;
+mod compat;
 mod config;
 mod labels;
 mod matcher;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use self::compat::Compat;
 use self::config::AlertsConfig;
 use self::outbox::Outbox;
 use self::silences::Silences;
@@ -40,25 +42,28 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
 
 #[derive(Debug)]
 struct Running {
+    compat: Arc<Compat>,
     silences: Arc<Silences>,
     outbox: Arc<Outbox>,
 }
 
 fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
-    let _live = wiring.config::<AlertsConfig>()?;
+    let live = wiring.config::<AlertsConfig>()?;
+    let silences = Silences::open(wiring)?;
     Ok(Arc::new(Running {
-        silences: Silences::open(wiring)?,
+        compat: Compat::open(wiring, live, Arc::clone(&silences)),
+        silences,
         outbox: Outbox::open(wiring)?,
     }))
 }
 
 impl Capability for Running {
     fn routes(self: Arc<Self>) -> Routes {
-        Routes::new()
+        self.compat.routes()
     }
 
-    fn background(self: Arc<Self>, _stop: CancellationToken) -> Vec<(&'static str, Background)> {
-        Vec::new()
+    fn background(self: Arc<Self>, stop: CancellationToken) -> Vec<(&'static str, Background)> {
+        vec![self.compat.background(stop)]
     }
 
     fn trouble(&self) -> Option<String> {

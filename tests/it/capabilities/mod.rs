@@ -1,5 +1,6 @@
 //! Capabilities, by what a caller sees of them.
 
+mod alertmanager;
 mod anomalies;
 mod autoscale;
 mod described;
