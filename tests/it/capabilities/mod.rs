@@ -13,5 +13,6 @@ mod key_care;
 mod keys;
 mod probes;
 mod slo;
+mod support;
 mod tasks;
 mod upkeep;

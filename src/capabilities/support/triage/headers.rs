@@ -13,8 +13,9 @@ use super::super::model::Party;
 const LONGEST_FIELD: usize = 16 * 1024;
 /// Bytes of a field's name at most; RFC 5322 allows a line of 998.
 const LONGEST_NAME: usize = 76;
-/// Fields that are kept (our own choice). Those after are counted only.
-const MOST_FIELDS: usize = 4_000;
+/// Fields that are kept (our own choice: a header of 256 KiB can hold some more). Those after are
+/// counted only.
+const MOST_FIELDS: usize = 20_000;
 
 /// One field.
 #[derive(Debug)]
@@ -79,8 +80,7 @@ impl<'m> Headers<'m> {
             return;
         }
         self.count += 1;
-        if self.fields.len() < MOST_FIELDS || is_wanted(name) && self.fields.len() < 2 * MOST_FIELDS
-        {
+        if self.fields.len() < MOST_FIELDS {
             let value = value.get(1..).unwrap_or_default();
             self.fields.push(Field {
                 name: String::from_utf8_lossy(name).to_ascii_lowercase(),
@@ -161,29 +161,6 @@ impl<'m> Headers<'m> {
 
 /// Parties or ids that are read from one kind of field (our own choice).
 const MOST_PARTIES: usize = 200;
-
-/// Fields that count even after thousands of others.
-fn is_wanted(name: &[u8]) -> bool {
-    const WANTED: [&str; 14] = [
-        "from",
-        "to",
-        "subject",
-        "date",
-        "message-id",
-        "in-reply-to",
-        "references",
-        "reply-to",
-        "content-type",
-        "content-transfer-encoding",
-        "auto-submitted",
-        "precedence",
-        "return-path",
-        "x-failed-recipients",
-    ];
-    WANTED
-        .iter()
-        .any(|wanted| name.eq_ignore_ascii_case(wanted.as_bytes()))
-}
 
 /// `value` without folds and control characters.
 fn one_line(value: &[u8]) -> Cow<'_, str> {

@@ -27,3 +27,6 @@ pub use digest::{Digest, Input, Item, Wait, compose};
 pub use read::read;
 pub use rules::Rules;
 pub use trend::{Burst, DayCounts, Trend};
+
+#[cfg(test)]
+mod tests;

@@ -47,18 +47,26 @@ pub(super) const SENDING: [&str; 26] = [
     "x-sentry-project",
 ];
 
-/// Who tells of deliveries, by the part before `@`.
-pub(super) const DAEMONS: [&str; 10] = [
+/// Programs that tell of deliveries, by the part before `@`: no person writes as these.
+pub(super) const DAEMONS: [&str; 9] = [
     "mailer-daemon",
     "mailerdaemon",
+    "mailer_daemon",
     "mail-daemon",
     "maildaemon",
-    "postmaster",
     "mdaemon",
-    "bounce",
-    "bounces",
     "mail-delivery-subsystem",
     "mail.delivery.system",
+    "ndr",
+];
+
+/// Senders that tell of deliveries, by the part before `@`, and may be persons too.
+pub(super) const MASTERS: [&str; 5] = [
+    "postmaster",
+    "bounce",
+    "bounces",
+    "system administrator",
+    "mail_service",
 ];
 
 /// Senders that read no answers, by the part before `@`, marks left out.
@@ -77,42 +85,59 @@ pub(super) const DEAF: [&str; 12] = [
     "mailings",
 ];
 
-/// Beginnings of subjects of mails that could not be delivered.
-pub(super) const UNDELIVERED: [&str; 30] = [
-    "undelivered mail returned to sender",
-    "undelivered:",
-    "mail delivery failed",
-    "mail delivery failure",
-    "mail delivery system",
-    "mail delivery subsystem",
-    "mail delivery error",
-    "delivery status notification",
-    "delivery failure",
-    "delivery failed",
-    "delivery has failed",
-    "delivery notification",
-    "delivery delayed",
-    "delivery report",
-    "undeliverable",
-    "undeliverable mail",
+/// Words in subjects of mails that could not be delivered, in lower case. People use them as well:
+/// they count only beside a sender that is no person.
+pub(super) const UNDELIVERED: [&str; 25] = [
     "undelivered",
+    "undeliverable",
+    "could not be delivered",
+    "couldn't be delivered",
+    "failed mail",
+    "delivery problem",
+    "delivery warning",
+    "unzustellbar",
+    "nicht zustellbar",
+    "non remis",
+    "non délivré",
+    "no se puede entregar",
+    "no entregado",
+    "delivery fail",
+    "delivery has failed",
+    "delivery status notification",
+    "delivery status",
+    "delivery notification",
+    "delivery error",
+    "delivery delayed",
+    "delayed mail",
     "failure notice",
     "returned mail",
     "returned to sender",
     "warning: message",
-    "warning: could not send message",
-    "message delivery failure",
-    "non remis",
-    "non remis :",
-    "unzustellbar",
-    "nicht zustellbar",
-    "no se puede entregar",
-    "nondeliverable mail",
-    "mail system error - returned mail",
+];
+
+/// Whole beginnings of subjects of reports, which persons do not write.
+pub(super) const TITLES: [&str; 9] = [
+    "undelivered mail returned to sender",
+    "mail delivery failed: returning message to sender",
+    "mail could not be delivered",
+    "delivery failure notification",
+    "delivery status notification (failure)",
+    "returned mail: ",
+    "returned mail - ",
+    "non-delivery: ",
+    "mail delivery failure",
+];
+
+/// Fields of reports of deliveries.
+pub(super) const REPORTING: [&str; 4] = [
+    "x-failed-recipients",
+    "x-ms-embedded-report",
+    "x-ms-exchange-message-is-ndr",
+    "x-delivery-failure",
 ];
 
 /// Sentences with which mail systems open a report, in lower case, spaces single.
-pub(super) const REPORTS: [&str; 32] = [
+pub(super) const REPORTS: [&str; 47] = [
     "this is the mail system at host",
     "hi. this is the qmail-send program",
     "this message was created automatically by mail delivery software",
@@ -135,7 +160,22 @@ pub(super) const REPORTS: [&str; 32] = [
     "an error occurred while trying to deliver the mail",
     "sorry, we were unable to deliver your message",
     "i'm afraid i wasn't able to deliver your message",
-    "your message did not reach some or all of the intended recipients",
+    "did not reach some or all of the intended recipients",
+    "did not reach the following recipient",
+    "undeliverable to ",
+    "unknown user",
+    "no such user",
+    "failed recipient",
+    "invalid final delivery",
+    "delivery problems",
+    "affected recipients",
+    "delivery of email to this address",
+    "could not deliver",
+    "unable to deliver",
+    "returned because it",
+    "no valid recipient",
+    "wasn't found at",
+    "was not delivered to",
     "could not be delivered to",
     "your mail message to the following address",
     "recipient address rejected",
@@ -236,7 +276,7 @@ pub(super) const AWAY: [&str; 30] = [
     "will be back on",
     "will reply when i return",
     "respond upon my return",
-    "not reading my mail",
+    "reading my mail",
     "nicht im büro",
     "nicht erreichbar",
     "bin abwesend",
@@ -286,7 +326,7 @@ pub(super) const RECEIVED: [&str; 26] = [
 /// Whether `address` has one of `names` before its `@`.
 pub(super) fn is_named(address: &str, names: &[&str]) -> bool {
     let local = address.split('@').next().unwrap_or_default();
-    names.contains(&local)
+    names.contains(&local.trim_matches('"'))
 }
 
 /// Whether nobody reads what is sent to `address`.

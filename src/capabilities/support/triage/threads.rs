@@ -75,11 +75,18 @@ pub(super) fn plain_subject(subject: &str) -> String {
     loop {
         let name = thread_name(&plain).trim();
         let name = numbered(name).unwrap_or(name).trim();
+        let name = bracketed(name).unwrap_or(name).trim();
         if name.len() == plain.len() {
             return plain;
         }
         plain = name.to_owned();
     }
+}
+
+/// What stands within brackets around all of it: some programs put them around what they forward.
+fn bracketed(subject: &str) -> Option<&str> {
+    let inside = subject.strip_prefix('[')?.strip_suffix(']')?;
+    (!inside.contains(['[', ']'])).then_some(inside)
 }
 
 /// What follows `re[2]:`, `antwort:` and the like.

@@ -1,0 +1,4 @@
+//! The support inbox: what it makes of mails.
+
+pub mod corpus;
+mod triage;
