@@ -1,4 +1,8 @@
-//! The guard, running: looks at every objective once a minute, writes what has changed, tells it.
+//! The guard, running: looks at every objective, writes what has changed, tells it.
+//!
+//! Once a minute has ended it is judged whole. Within a minute alerts may only open, by what has
+//! come in so far: so an outage is out before its first minute is over, and nothing closes or
+//! shifts because a minute has just begun.
 //!
 //! Decisions follow from what is on record and from the samples, so that a minute whose lines
 //! storage refused is simply decided again; alert events go out at once, journal or not.
@@ -11,11 +15,11 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::config::SloConfig;
-use super::event::{STREAM, SloEvent, SloLine};
+use super::event::{Change, STREAM, SloEvent, SloLine};
 use super::excluded::{Counted, Excluded};
 use super::findings;
-use super::logic::{Look, Standing, look};
-use super::model::{Kind, minute_of};
+use super::logic::{Look, Standing, alerts, look};
+use super::model::{Kind, Past as _, minute_of};
 use super::past::{Sampled, micros};
 use super::rules::{SloRules, Watched};
 use super::view::SloView;
@@ -31,6 +35,19 @@ use crate::storage::lines::Lines;
 /// Seconds after a minute has ended at which it is judged: what comes in by a log or a push a
 /// moment late still counts, and a minute is left of the two in which an alert must be out.
 const SETTLING: Duration = Duration::from_secs(1);
+
+/// Seconds from one look to the next. A total outage after a clean hour needs 52 s to burn what
+/// pages at 99.9 %: this leaves some of the minute in which it should be out.
+const PACE: Duration = Duration::from_secs(5);
+
+/// What one look decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Whole minutes, and all of it.
+    Minute,
+    /// The running minute too, and only what opens by it.
+    Running,
+}
 
 /// SLOs, running.
 #[derive(Debug)]
@@ -81,28 +98,41 @@ impl Slo {
         }))
     }
 
-    /// Looks once a minute, until told to stop.
+    /// Looks until told to stop: at each minute's end, and every few seconds within it.
     pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
+        let pace = u64::try_from(PACE.as_millis()).unwrap_or(u64::MAX);
+        // What was before the start waits for a whole minute, until sources have caught up.
+        let mut judged = minute_of(self.clock.now());
         loop {
-            let now = self.clock.now();
-            let into = now.timestamp_millis().rem_euclid(60_000).unsigned_abs();
-            let rest = Duration::from_millis(60_000 - into) + SETTLING;
-            let pause = self.clock.sleep(rest);
+            let settled = self.clock.now() - SETTLING;
+            let into = settled.timestamp_millis().unsigned_abs() % pace;
+            let pause = self.clock.sleep(Duration::from_millis(pace - into));
             if stop.run_until_cancelled(pause).await.is_none() {
                 return;
             }
-            if let Err(error) = self.look(self.clock.now()).await {
+            let now = self.clock.now();
+            let ended = minute_of(now - SETTLING);
+            let scope = if ended > judged {
+                Scope::Minute
+            } else {
+                Scope::Running
+            };
+            judged = judged.max(ended);
+            if let Err(error) = self.look(now, scope).await {
                 tracing::warn!("what changed for the SLOs waits for storage: {error}");
             }
         }
     }
 
     /// One look at every objective: writes and tells what is different. May be repeated.
-    pub async fn look(&self, now: DateTime<Utc>) -> Result<(), StorageError> {
+    pub async fn look(&self, now: DateTime<Utc>, scope: Scope) -> Result<(), StorageError> {
         let _turn = self.turn.lock().await;
         let accepted = self.live.get_full();
         let rules = &accepted.rules;
-        let housekeeping = self.housekeeping(rules, accepted.at, now);
+        let housekeeping = match scope {
+            Scope::Minute => self.housekeeping(rules, accepted.at, now),
+            Scope::Running => Vec::new(),
+        };
         let mut view = self.view().clone();
         for event in &housekeeping {
             view.apply(event, now);
@@ -113,8 +143,12 @@ impl Slo {
         let mut events = Vec::new();
         for watched in &rules.objectives {
             let name = &watched.objective.name;
-            let seen = self.judge(watched, &view.standing(name), &view.excluded(name), now);
-            for change in seen.changes {
+            let (standing, excluded) = (view.standing(name), view.excluded(name));
+            let changes = match scope {
+                Scope::Minute => self.judge(watched, &standing, &excluded, now).changes,
+                Scope::Running => self.opens(watched, &standing, &excluded, now),
+            };
+            for change in changes {
                 let objective = name.clone();
                 events.push(SloEvent::Changed { objective, change });
             }
@@ -124,7 +158,9 @@ impl Slo {
         for event in &events {
             after.apply(event, now);
         }
-        findings::tell(&self.alerts, rules, &after, &events, now);
+        if scope == Scope::Minute || !events.is_empty() {
+            findings::tell(&self.alerts, rules, &after, &events, now);
+        }
         self.write(events, now).await.and(kept)?;
         *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         Ok(())
@@ -146,6 +182,30 @@ impl Slo {
         };
         // Whole minutes only: half a minute more or less would make alerts come and go.
         look(objective, standing, &past, minute_of(now))
+    }
+
+    /// What opens by the running minute, as far as it has come. Most minutes hold nothing bad, and
+    /// cost no more than to see that.
+    fn opens(
+        &self,
+        watched: &Watched,
+        standing: &Standing,
+        excluded: &Excluded,
+        now: DateTime<Utc>,
+    ) -> Vec<Change> {
+        let objective = &watched.objective;
+        let sampled = Sampled::new(&self.samples, objective);
+        let past = Counted {
+            past: &sampled,
+            excluded,
+        };
+        let until = minute_of(now) + 1;
+        if past.tally(until - 1, until).bad == 0 {
+            return Vec::new();
+        }
+        let (_, mut changes) = alerts(objective, standing, &past, until);
+        changes.retain(|change| matches!(change, Change::Fired { .. }));
+        changes
     }
 
     /// What follows from the file alone: objectives and planned work that came or went.

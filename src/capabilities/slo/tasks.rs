@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::guard::Slo;
+use super::guard::{Scope, Slo};
 use crate::platform::scheduler::{DefaultCadence, Pass, Summary, Task, TaskError, Work};
 
 /// The task.
@@ -41,7 +41,7 @@ impl Task for SloGuard {
 impl SloGuard {
     async fn pass(&self, pass: &Pass) -> Result<Summary, TaskError> {
         // The report is written whatever became of the lines: what is known is told.
-        let looked = self.0.look(pass.now).await;
+        let looked = self.0.look(pass.now, Scope::Minute).await;
         let report = self.0.report(pass.now);
         let open: usize = report.objectives.iter().map(|one| one.alerts.len()).sum();
         let output = json!({

@@ -143,6 +143,51 @@ fn an_outage_pages_within_its_minute_and_says_why_it_stays() {
     );
 }
 
+/// Lets so many seconds pass, and waits for the guard to look.
+fn seconds(world: &World, seconds: u64) {
+    step(world, Duration::from_secs(seconds));
+    let now = world.now();
+    world.until("the guard has looked", |world| {
+        let report = world.get("/api/slo").body;
+        report["evaluated_at"]
+            .as_str()
+            .is_some_and(|looked| at(looked) == now)
+    });
+}
+
+#[test]
+fn an_outage_pages_before_its_minute_is_over_and_nothing_closes_within_one() {
+    for known in [false, true] {
+        let world = world(&availability(&json!({})));
+        if known {
+            let from = world.now() - TimeDelta::days(3);
+            samples(&world, from, 3 * 1440, (100, 0), 20);
+        }
+        step(&world, Duration::from_millis(500));
+        seconds(&world, 1);
+        let began = world.now();
+        samples(&world, began, 1, (100, 100), 20);
+        seconds(&world, 5);
+        let fired = world.journal_of("slo", "slo.alert_fired");
+        let page: Vec<_> = fired
+            .iter()
+            .filter(|line| line["severity"] == "page")
+            .collect();
+        assert_eq!(page.len(), 1, "known: {known}, {:?}", kinds(&world));
+        let minute = |text: &Value| at(text.as_str().unwrap()).timestamp() / 60;
+        assert_eq!(minute(&page[0]["started_at"]), began.timestamp() / 60);
+        // Further looks repeat nothing, and good requests of a minute that has begun close nothing.
+        let lines = kinds(&world);
+        samples(&world, world.now(), 1, (100_000, 0), 20);
+        for _ in 0..9 {
+            seconds(&world, 5);
+            assert_eq!(kinds(&world), lines);
+        }
+        assert_eq!(world.now().timestamp() / 60, began.timestamp() / 60);
+        assert!(world.app().alerts.holds("slo:checkout:page"));
+    }
+}
+
 #[test]
 fn an_open_alert_and_its_rules_outlive_a_restart() {
     let mut world = world(&availability(&json!({})));
