@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args as Group, Parser, Subcommand};
 
+use super::alert_args::AlertVerb;
 use super::output::{ColorChoice, Manners, word};
-use super::watch_args::{AlertVerb, AnomalyVerb, HeartbeatVerb, ProbeVerb, SloArgs, TaskVerb};
+use super::watch_args::{AnomalyVerb, HeartbeatVerb, ProbeVerb, SloArgs, TaskVerb};
 use crate::app::settings;
 
 /// Shown under the list of verbs.
@@ -135,7 +136,7 @@ pub(super) enum Verb {
     /// What the outside sees: list probes, show one, look now
     #[command(subcommand)]
     Probe(ProbeVerb),
-    /// What the watchers have found and has not ended
+    /// What is wrong now, who is told of it, and silences
     #[command(subcommand)]
     Alert(AlertVerb),
     /// Read journals; works while the daemon is down

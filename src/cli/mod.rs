@@ -5,6 +5,8 @@
 //! for people, exit codes as `--help` lists them, no complaint when a reader leaves early.
 
 mod alert;
+mod alert_args;
+mod alert_silence;
 mod anomaly;
 mod api;
 mod args;

@@ -4,13 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args as Group, Subcommand};
 
-/// `alert …`.
-#[derive(Debug, Subcommand)]
-pub(super) enum AlertVerb {
-    /// All findings that have not ended, the worst first
-    List,
-}
-
 /// `heartbeat`.
 #[derive(Debug, Subcommand)]
 pub(super) enum HeartbeatVerb {

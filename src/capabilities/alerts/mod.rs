@@ -6,27 +6,38 @@
 //! what holds now against what each channel was last told, which the outbox remembers. Nobody is
 //! told twice and nothing is lost, whenever the process ends.
 
-#![expect(dead_code, reason = "the router that uses these parts comes next")]
-
 pub mod model;
 
+mod api;
 mod channels;
 mod compat;
 mod config;
+mod flapping;
+mod groups;
+mod inhibited;
+mod judge;
 mod labels;
+mod logic;
 mod matcher;
+mod notice;
 mod outbox;
 mod read;
+mod report;
+mod router;
 mod rules;
+mod service;
 mod silences;
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::compat::Compat;
 use self::config::AlertsConfig;
 use self::outbox::Outbox;
+use self::router::Router;
+use self::service::Service;
 use self::silences::Silences;
 use crate::platform::config::kind;
 use crate::platform::http::Routes;
@@ -43,34 +54,70 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
 #[derive(Debug)]
 struct Running {
     compat: Arc<Compat>,
-    silences: Arc<Silences>,
-    outbox: Arc<Outbox>,
+    service: Arc<Service>,
+    wiring: Wiring,
+    /// Counts accepted changes of the file.
+    edits: watch::Sender<u64>,
+    /// What is wrong with the router, in one sentence.
+    trouble: watch::Sender<Option<String>>,
 }
 
 fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
     let live = wiring.config::<AlertsConfig>()?;
+    let edits = watch::Sender::new(0);
+    let told = edits.clone();
+    wiring
+        .configs
+        .on_accept::<AlertsConfig>(Arc::new(move |_accepted| {
+            told.send_modify(|count| *count += 1);
+        }))?;
     let silences = Silences::open(wiring)?;
-    Ok(Arc::new(Running {
-        compat: Compat::open(wiring, live, Arc::clone(&silences)),
+    let compat = Compat::open(wiring, live.clone(), Arc::clone(&silences));
+    let service = Service {
+        live,
         silences,
         outbox: Outbox::open(wiring)?,
+        alerts: wiring.alerts.clone(),
+    };
+    Ok(Arc::new(Running {
+        compat,
+        service: Arc::new(service),
+        wiring: wiring.clone(),
+        edits,
+        trouble: watch::Sender::new(None),
     }))
 }
 
 impl Capability for Running {
     fn routes(self: Arc<Self>) -> Routes {
-        self.compat.routes()
+        let mut rows = api::routes(&self.service);
+        rows.extend(silences::api::routes(&self.service.silences));
+        rows.extend(self.compat.routes());
+        rows
     }
 
     fn background(self: Arc<Self>, stop: CancellationToken) -> Vec<(&'static str, Background)> {
-        vec![self.compat.background(stop)]
+        let router = Router {
+            live: self.service.live.clone(),
+            silences: Arc::clone(&self.service.silences),
+            outbox: Arc::clone(&self.service.outbox),
+            alerts: self.wiring.alerts.clone(),
+            clock: Arc::clone(&self.wiring.clock),
+            engine: Arc::clone(&self.wiring.engine),
+            edits: self.edits.subscribe(),
+            trouble: self.trouble.clone(),
+        };
+        vec![
+            self.compat.background(stop.clone()),
+            ("alerts-router", Box::pin(router.run(stop))),
+        ]
     }
 
     fn trouble(&self) -> Option<String> {
-        None
+        self.trouble.borrow().clone()
     }
 
     fn close(&self) {
-        self.silences.close();
+        self.service.silences.close();
     }
 }

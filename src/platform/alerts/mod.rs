@@ -8,7 +8,7 @@ mod api;
 mod event;
 mod state;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -217,6 +217,43 @@ impl Alerts {
             past.fold(record);
         })?;
         Ok(records)
+    }
+
+    /// Number of the last line.
+    pub fn tip(&self) -> u64 {
+        self.inner.progress.borrow().tip
+    }
+
+    /// The last lines that are in memory, in order: those of a storm of some seconds, or of days.
+    pub fn recent(&self) -> Vec<Record> {
+        self.state().recent()
+    }
+
+    /// How each of `keys` ended last, as the journal has it. Reads the whole journal: blocks.
+    pub fn ends(&self, keys: &BTreeSet<String>) -> Result<HashMap<String, Record>, StorageError> {
+        let mut ends: HashMap<String, Record> = HashMap::new();
+        let mut fired: HashMap<String, DateTime<Utc>> = HashMap::new();
+        let engine = self.inner.journal.engine();
+        read_lines(engine, STREAM, &Mark::default(), |line: AlertLine| {
+            let Some(mut record) = line.record() else {
+                return;
+            };
+            let key = &record.finding.key;
+            if !keys.contains(key) {
+                return;
+            }
+            match record.what {
+                What::Fired => {
+                    fired.insert(key.clone(), record.at);
+                }
+                What::Resolved => {
+                    record.fired_at = fired.get(key).copied().unwrap_or(record.at);
+                    ends.insert(key.clone(), record);
+                }
+                _ => {}
+            }
+        })?;
+        Ok(ends)
     }
 
     /// Ends when there is a line after number `seq`; gives the number of the last.

@@ -96,6 +96,11 @@ impl State {
         })
     }
 
+    /// All records that are in memory.
+    pub(super) fn recent(&self) -> Vec<Record> {
+        self.recent.iter().cloned().collect()
+    }
+
     /// Queues a line.
     pub(super) fn put(&mut self, what: What, finding: &Active, at: DateTime<Utc>) {
         // Lines under way are at the front; they are never the ones given up.

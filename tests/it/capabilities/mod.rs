@@ -1,6 +1,7 @@
 //! Capabilities, by what a caller sees of them.
 
 mod alertmanager;
+mod alerts;
 mod anomalies;
 mod autoscale;
 mod described;

@@ -30,6 +30,7 @@ pub(in crate::capabilities::alerts) struct ChannelConfig {
 #[derive(Debug, Clone)]
 pub(in crate::capabilities::alerts) struct ChannelRules {
     /// What it is.
+    #[expect(dead_code, reason = "read by the channels")]
     pub(super) kind: ChannelKind,
 }
 

@@ -1,14 +1,20 @@
-//! Outbox: what is to be told, kept until it is. A place holder in memory until it is built.
+//! Outbox: what is to be told, kept until it is. A place holder that only keeps it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 
 use super::model::{Notice, Status};
 use crate::platform::alerts::Severity;
 use crate::platform::wiring::Wiring;
-use crate::storage::engine::StorageError;
+use crate::storage::engine::{Mark, StorageError};
+use crate::storage::journal::{Journal, read_lines};
+use crate::storage::lines::Lines;
+
+/// Name of the journal.
+const STREAM: &str = "notices";
 
 /// What a channel knows of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,42 +27,45 @@ pub(super) struct Told {
     pub(super) more: u32,
 }
 
+/// A line of the journal.
+#[derive(Debug, Deserialize)]
+struct Queued {
+    #[serde(flatten)]
+    notice: Notice,
+}
+
+type ByPlace = BTreeMap<(String, String), Told>;
+
 /// The outbox.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbox {
-    told: Mutex<BTreeMap<(String, String), Told>>,
+    journal: Journal,
+    told: Mutex<ByPlace>,
 }
 
 impl Outbox {
     /// Opens the journal.
-    #[expect(clippy::unnecessary_wraps, reason = "the journal may not open")]
-    pub(super) fn open(_wiring: &Wiring) -> anyhow::Result<Arc<Self>> {
-        Ok(Arc::default())
+    pub(super) fn open(wiring: &Wiring) -> anyhow::Result<Arc<Self>> {
+        let journal = wiring.opened(STREAM)?;
+        let mut told = BTreeMap::new();
+        read_lines(&*wiring.engine, STREAM, &Mark::default(), |line: Queued| {
+            fold(&mut told, line.notice);
+        })?;
+        let told = Mutex::new(told);
+        Ok(Arc::new(Self { journal, told }))
     }
 
     /// Ends when every notice is on the medium, before any of them is sent. One whose id is there
     /// already is not taken again.
-    #[expect(clippy::unused_async, reason = "the journal is waited for")]
     pub(super) async fn queue(&self, notices: Vec<Notice>) -> Result<(), StorageError> {
+        let mut lines = Lines::new();
+        for notice in &notices {
+            lines.push_members("notice.queued", notice.at, notice);
+        }
+        self.journal.append(lines, None, None).await?;
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         for notice in notices {
-            let place = (notice.group.clone(), notice.channel.clone());
-            let known = told.entry(place.clone()).or_insert_with(|| Told {
-                at: notice.at,
-                alerts: BTreeMap::new(),
-                more: 0,
-            });
-            known.at = notice.at;
-            known.more = notice.more;
-            for alert in notice.alerts {
-                known
-                    .alerts
-                    .insert(alert.key, (alert.status, alert.severity));
-            }
-            let holds = |told: &(Status, Severity)| told.0 == Status::Firing;
-            if !known.alerts.values().any(holds) {
-                told.remove(&place);
-            }
+            fold(&mut told, notice);
         }
         Ok(())
     }
@@ -72,5 +81,25 @@ impl Outbox {
     pub(super) fn all_told(&self) -> Vec<(String, String)> {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.keys().cloned().collect()
+    }
+}
+
+fn fold(told: &mut ByPlace, notice: Notice) {
+    let place = (notice.group, notice.channel);
+    let known = told.entry(place.clone()).or_insert_with(|| Told {
+        at: notice.at,
+        alerts: BTreeMap::new(),
+        more: 0,
+    });
+    known.at = notice.at;
+    known.more = notice.more;
+    for alert in notice.alerts {
+        known
+            .alerts
+            .insert(alert.key, (alert.status, alert.severity));
+    }
+    let holds = |told: &(Status, Severity)| told.0 == Status::Firing;
+    if !known.alerts.values().any(holds) {
+        told.remove(&place);
     }
 }

@@ -2,6 +2,7 @@
 //! why. Sole writer of `logs/silences.ndjson`. What was told of before and ends meanwhile is told
 //! to have ended: a silence hides what holds, not that it is over.
 
+pub(super) mod api;
 pub(super) mod event;
 pub(super) mod model;
 
