@@ -115,9 +115,10 @@ fn push(out: &mut String, text: &str) {
         let (plain, entity) = rest.split_at(at);
         spaced(out, plain);
         let inside = entity.get(1..).unwrap_or_default();
-        let read = inside
-            .find(';')
-            .filter(|end| *end <= LONGEST_ENTITY)
+        // Looked for only as far as an entity can reach: a mail may be 64 KiB of `&`.
+        let near = inside.get(..inside.floor_char_boundary(LONGEST_ENTITY + 1));
+        let read = near
+            .and_then(|near| near.find(';'))
             .and_then(|end| Some((meant(inside.get(..end)?)?, inside.get(end + 1..)?)));
         if let Some((c, after)) = read {
             out.push(c);

@@ -169,7 +169,8 @@ fn mails_inside_mails_without_end_are_read() {
     let comments = format!("From: {}\nSubject: x\n\n", "(".repeat(60_000));
     let words = format!("Subject: {}\n\n", "=?utf-8?b?".repeat(6_000));
     let digest = "Content-Type: multipart/digest; boundary=x\n\n--x\n\n\n".repeat(1_200);
-    for raw in [nested, parts, distinct, comments, words, digest] {
+    let signs = format!("Content-Type: text/html\n\n{}", "&<a ".repeat(16_000));
+    for raw in [nested, parts, distinct, comments, words, digest, signs] {
         let mail = triage::read(&fetched(raw.as_bytes(), 1), &rules());
         assert_eq!(mail.kind, Kind::Person, "{:?}", mail.kind_reasons);
     }
