@@ -6,6 +6,7 @@ pub mod escape;
 pub mod hex;
 pub mod json;
 pub mod labels;
+pub mod money;
 pub mod names;
 pub mod problems;
 pub mod secret;

@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod anomalies;
 pub mod autoscale;
+pub mod costs;
 pub mod experiments;
 pub mod flags;
 pub mod heartbeats;
@@ -31,4 +32,5 @@ pub const ALL: &[Descriptor] = &[
     autoscale::DESCRIPTOR,
     support::DESCRIPTOR,
     alerts::DESCRIPTOR,
+    costs::DESCRIPTOR,
 ];

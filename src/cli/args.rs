@@ -7,7 +7,7 @@ use clap::{Args as Group, Parser, Subcommand};
 
 use super::alert_args::AlertVerb;
 use super::output::{ColorChoice, Manners, word};
-use super::watch_args::{AnomalyVerb, HeartbeatVerb, ProbeVerb, SloArgs, TaskVerb};
+use super::watch_args::{AnomalyVerb, CostsVerb, HeartbeatVerb, ProbeVerb, SloArgs, TaskVerb};
 use crate::app::settings;
 
 /// Shown under the list of verbs.
@@ -139,6 +139,9 @@ pub(super) enum Verb {
     /// What is wrong now, who is told of it, and silences
     #[command(subcommand)]
     Alert(AlertVerb),
+    /// What a month costs, and telling what was used; works while the daemon is down
+    #[command(subcommand)]
+    Costs(CostsVerb),
     /// Read journals; works while the daemon is down
     #[command(subcommand)]
     Log(LogVerb),

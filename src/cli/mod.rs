@@ -12,6 +12,7 @@ mod api;
 mod args;
 mod backup;
 mod check;
+mod costs;
 mod excerpt;
 mod exp;
 mod failure;
@@ -102,6 +103,7 @@ fn run(global: &Global, verb: &Verb, output: &mut Output) -> Outcome {
         Verb::Flag(verb) => flag::run(verb, &api()?, output),
         Verb::Exp(verb) => exp::run(verb, &api()?, output),
         Verb::Alert(verb) => alert::run(verb, &api()?, output),
+        Verb::Costs(verb) => costs::run(verb, &api()?, output),
         Verb::Heartbeat(verb) => heartbeat::run(verb, &api()?, output),
         Verb::Task(verb) => task::run(verb, &api()?, output),
         Verb::Slo(args) => {

@@ -4,6 +4,66 @@ use std::path::PathBuf;
 
 use clap::{Args as Group, Subcommand};
 
+/// `costs …`.
+#[derive(Debug, Subcommand)]
+pub(super) enum CostsVerb {
+    /// What a month has cost, by item and currency
+    Report(CostsReportArgs),
+    /// Tell what was used
+    #[command(subcommand)]
+    Usage(CostsUsageVerb),
+}
+
+/// `costs report`.
+#[derive(Debug, Group)]
+pub(super) struct CostsReportArgs {
+    /// The month, such as `2026-10`. Default: this one
+    #[arg(long, value_name = "MONTH")]
+    pub(super) month: Option<String>,
+    /// Write it as CSV, with the column names of FOCUS
+    #[arg(long)]
+    pub(super) csv: bool,
+}
+
+/// `costs usage …`.
+#[derive(Debug, Subcommand)]
+pub(super) enum CostsUsageVerb {
+    /// Tell one use of a metered item, or of a language model with `--model`
+    Add(UsageAddArgs),
+}
+
+/// `costs usage add`.
+#[derive(Debug, Group)]
+pub(super) struct UsageAddArgs {
+    /// The item, such as `egress`; with `--model` the model's name
+    pub(super) item: String,
+    /// How many units, such as `1.5`; below zero takes back what was told too much
+    #[arg(
+        allow_hyphen_values = true,
+        required_unless_present = "model",
+        conflicts_with = "model"
+    )]
+    pub(super) quantity: Option<String>,
+    /// Names this use: told again with the same id it is counted once
+    #[arg(long)]
+    pub(super) id: String,
+    /// When, such as `2026-10-31T12:00:00Z`. Default: now
+    #[arg(long, value_name = "TIME")]
+    pub(super) at: Option<String>,
+    /// It is a language model, used by tokens
+    #[arg(long)]
+    pub(super) model: bool,
+    /// Tokens read, and not from the provider's cache
+    #[arg(long, value_name = "N", requires = "model")]
+    pub(super) input: Option<u64>,
+    /// Tokens written
+    #[arg(long, value_name = "N", requires = "model")]
+    pub(super) output: Option<u64>,
+    /// Tokens read from the provider's cache
+    #[arg(long, value_name = "N", requires = "model")]
+    pub(super) cached: Option<u64>,
+}
+
 /// `heartbeat`.
 #[derive(Debug, Subcommand)]
 pub(super) enum HeartbeatVerb {

@@ -35,6 +35,10 @@ pub struct Stat {
     pub gid: u32,
     /// Whether it is a plain file: no folder, link, pipe or device.
     pub plain: bool,
+    /// Whether it is a folder.
+    pub folder: bool,
+    /// Bytes that it takes on the medium.
+    pub allocated: u64,
 }
 
 /// Room on a file system, in bytes.

@@ -170,7 +170,13 @@ impl Server {
             ambiguous: Arc::clone(&ambiguous),
             patience: Arc::clone(&patience),
         }));
-        let stream = ClientStream::new(stream, Arc::clone(&patience), rules.write_stall, ambiguous);
+        let stream = ClientStream::new(
+            stream,
+            Arc::clone(&patience),
+            rules.write_stall,
+            ambiguous,
+            Arc::clone(&self.edge.metrics),
+        );
         let connection = http1::Builder::new()
             // `Patience` bounds heads and bodies alike, without a timer for each.
             .header_read_timeout(None)

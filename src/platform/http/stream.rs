@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::patience::{Awaits, Patience};
+use crate::platform::telemetry::HttpMetrics;
 
 /// The two headers that tell where a body ends.
 const LENGTH: &[u8] = b"content-length";
@@ -96,6 +97,7 @@ pub(super) struct ClientStream {
     before: Option<(Awaits, Duration)>,
     scan: PairScan,
     ambiguous: Arc<AtomicBool>,
+    metrics: Arc<HttpMetrics>,
 }
 
 impl ClientStream {
@@ -104,6 +106,7 @@ impl ClientStream {
         patience: Arc<Patience>,
         stall: Duration,
         ambiguous: Arc<AtomicBool>,
+        metrics: Arc<HttpMetrics>,
     ) -> Self {
         Self {
             inner: stream,
@@ -112,7 +115,17 @@ impl ClientStream {
             before: None,
             scan: PairScan::default(),
             ambiguous,
+            metrics,
         }
+    }
+
+    /// Counts what the socket has taken.
+    fn counted(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &written {
+            let sent = &self.metrics.bytes_sent;
+            sent.fetch_add(*bytes as u64, Ordering::Relaxed);
+        }
+        self.noted(written)
     }
 
     /// Takes note of a write that has to wait, and of its going on.
@@ -165,7 +178,7 @@ impl AsyncWrite for ClientStream {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.inner).poll_write(cx, bytes);
-        this.noted(written)
+        this.counted(written)
     }
 
     fn poll_write_vectored(
@@ -175,7 +188,7 @@ impl AsyncWrite for ClientStream {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.inner).poll_write_vectored(cx, slices);
-        this.noted(written)
+        this.counted(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -50,6 +50,8 @@ pub struct HttpMetrics {
     pub in_work: AtomicU64,
     /// Bytes of bodies sent.
     pub body_bytes_sent: AtomicU64,
+    /// Bytes that sockets have taken, heads included.
+    pub bytes_sent: AtomicU64,
     /// Handlers that panicked.
     pub panics: AtomicU64,
     refused: [AtomicU64; 4],

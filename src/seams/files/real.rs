@@ -59,6 +59,9 @@ fn stat_from(found: &Metadata) -> Stat {
         uid: found.uid(),
         gid: found.gid(),
         plain: found.is_file(),
+        folder: found.is_dir(),
+        // Always counted in 512 bytes, whatever the file system's blocks are: stat(2).
+        allocated: found.blocks().saturating_mul(512),
     }
 }
 

@@ -176,6 +176,8 @@ pub struct UnitReading {
     pub memory: Option<u64>,
     /// Bytes it may have at most; `None` without a bound.
     pub memory_most: Option<u64>,
+    /// Microseconds of processor time since it was started.
+    pub cpu_micros: Option<u64>,
     /// Processes and threads.
     pub tasks: Option<u64>,
     /// Processes of it that the kernel ended for want of memory, since it was started.

@@ -134,6 +134,7 @@ impl RealHost {
             unit.memory = one("memory.current").or(unit.memory);
             unit.memory_most = one("memory.max").or(unit.memory_most);
             unit.tasks = one("pids.current").or(unit.tasks);
+            unit.cpu_micros = file("cpu.stat").and_then(|text| parse::keyed(&text, "usage_usec"));
             unit.oom_kills = file("memory.events").and_then(|text| parse::keyed(&text, "oom_kill"));
         }
         if let Some(main) = shown.main {
