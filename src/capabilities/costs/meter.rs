@@ -60,10 +60,9 @@ impl Costs {
 
     /// The process began with nothing used.
     fn begin(&self) {
-        let uptime = self.seams.clock.uptime();
-        let started = TimeDelta::from_std(uptime).unwrap_or_default();
         let meter = Meter {
-            at: self.seams.clock.now() - started,
+            at: self.seams.clock.now().trunc_subsecs(3),
+            uptime: self.seams.clock.uptime(),
             ..Meter::default()
         };
         *self.meter.lock().unwrap_or_else(PoisonError::into_inner) = Some(meter);
@@ -100,6 +99,7 @@ impl Costs {
 
     /// Writes what was used since the counters were last read.
     pub(super) async fn read_meter(&self, now: DateTime<Utc>) -> Result<(), StorageError> {
+        let _turn = self.reading.lock().await;
         let Some(last) = self.last() else {
             return Ok(());
         };

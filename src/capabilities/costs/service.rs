@@ -52,6 +52,8 @@ pub(super) struct Costs {
     pub(super) home: Arc<Path>,
     /// What was last read of the daemon's own counters.
     pub(super) meter: Mutex<Option<Meter>>,
+    /// Held while they are read, so that nothing is counted twice.
+    pub(super) reading: Turn<()>,
     /// Held from the look at ids until the lines are committed or refused.
     turn: Arc<Turn<()>>,
 }
@@ -153,6 +155,7 @@ impl Costs {
             seams: wiring.seams.clone(),
             home: Arc::clone(&wiring.home),
             meter: Mutex::default(),
+            reading: Turn::default(),
             turn: Arc::default(),
         }))
     }

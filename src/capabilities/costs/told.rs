@@ -329,7 +329,7 @@ fn finding(
         severity,
         summary,
         started_at,
-        labels: BTreeMap::from([(label.0.to_owned(), label.1.to_owned())]),
+        labels: BTreeMap::from([(label.0.to_owned(), label.1.to_owned())]).into(),
         ..Finding::default()
     }
 }

@@ -51,6 +51,7 @@ fn every_command_of_the_documents_is_one_of_the_program() {
         "docs/backup.md",
         "docs/probes.md",
         "docs/host.md",
+        "docs/costs.md",
     ] {
         let text = fs::read_to_string(repository().join(name)).expect("a document");
         let shell = typed(&text);

@@ -140,7 +140,7 @@ fn lines_of_version_1_stay_readable() {
     assert_eq!(amount(&world, "2026-10", "egress"), "3.00");
     assert_eq!(amount(&world, "2026-10", "small"), "5.00");
     let month = world.get("/api/costs?month=2026-10").expect(200);
-    assert_eq!(month["late"], 1);
+    assert_eq!(month["late"], 2);
     let told = tell(
         &world,
         &json!({"item": "egress", "quantity": "1.5", "id": "u-1"}),

@@ -26,16 +26,6 @@ fn adds_up(report: &Value) {
     assert_eq!(millionths(&report["total_monthly_usd"]), sum, "{report}");
 }
 
-fn run(world: &World, task: &str) -> Value {
-    let ran = world.post(&format!("/api/tasks/{task}/run?wait=20s"), &Value::Null);
-    assert!(ran.status < 300, "{}", ran.body);
-    world.until("it has run", |world| {
-        let task = world.get(&format!("/api/tasks/{task}")).body;
-        !task["last"]["outcome"].is_null()
-    });
-    world.get(&format!("/api/tasks/{task}")).body["last"].clone()
-}
-
 #[test]
 fn the_report_has_its_known_shape_and_its_total_is_the_sum_of_its_parts() {
     let world = World::new();
@@ -158,6 +148,9 @@ fn a_machine_is_divided_among_its_units_and_what_is_idle() {
                 .insert("db.service".into(), unit(90 * quarter, 100));
         });
         world.advance(Duration::from_mins(15));
+        world.until("the counters are read", |world| {
+            world.journal_of("costs", "meter.read").len() as u64 > quarter
+        });
     }
     for turn in ["as measured", "after a restart"] {
         let month = world.get("/api/costs").expect(200);
@@ -191,26 +184,41 @@ fn a_machine_is_divided_among_its_units_and_what_is_idle() {
 #[test]
 fn own_traffic_requests_and_storage_can_be_items() {
     let config = json!({ "metered": {
-        "disk": {"unit": "MB", "currency": "USD", "price": 3, "source": "own_storage"},
+        "disk": {"unit": "MB", "currency": "USD", "price": 30, "source": "own_storage"},
         "calls": {"unit": "request", "currency": "USD", "price": 1, "per": 2, "source": "requests"},
-    } });
+    }, "requests_series": "shop" });
     let world = World::at(at("2026-11-30T01:00:00Z"));
     let world = world.config("costs.json", &config.to_string()).start();
     fs::create_dir_all(world.home().join("backups")).unwrap();
-    fs::write(world.home().join("backups/big"), vec![1; 100_000_000]).unwrap();
-    assert_eq!(run(&world, "cost-tracker")["outcome"], "ok");
-    let sample = json!({"series": "echopilot", "good": 7, "id": "s"});
-    let pushed = world.post("/api/slo/samples", &sample);
-    assert!(
-        pushed.status == 409 || pushed.status == 200,
-        "{}",
-        pushed.body
-    );
+    fs::write(world.home().join("backups/big"), vec![1; 10_000_000]).unwrap();
+    world.advance(Duration::from_mins(10));
+    let measured = &world.journal_of("costs", "storage.measured")[0];
+    let megabytes = measured["disk_bytes"].as_u64().unwrap() as f64 / 1e6;
+    assert!(megabytes >= 10.0, "{measured}");
+    let sample = json!({"series": "shop", "good": 7, "id": "s"});
+    world
+        .post("/api/slo/samples?create_series=true", &sample)
+        .expect(200);
     let month = world.get("/api/costs").expect(200);
-    let disk = &month["lines"][1];
-    // One of thirty days: a thirtieth of some 100 MB months, at 3 a month each.
-    let amount: f64 = disk["amount"].as_str().unwrap().parse().unwrap();
-    assert!((10.0..10.2).contains(&amount), "{disk}");
+    let amount = |at: usize| -> f64 {
+        let amount = month["lines"][at]["amount"].as_str().unwrap();
+        amount.parse().unwrap()
+    };
+    // Seven calls at a half each; one of thirty days, at thirty a month and megabyte.
+    assert_eq!(amount(0).to_string(), "3.5");
+    assert!((amount(1) - megabytes).abs() < 0.006, "{month}");
+    assert_eq!(month["requests"], 7);
+    let each: f64 = month["per_1000_requests"]["USD"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let total: f64 = month["totals"][0]["amount"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((each - total / 7.0 * 1000.0).abs() < 1e-5, "{month}");
     let refused = json!({"item": "disk", "quantity": 1, "id": "d"});
     let refused = world.post("/api/costs/usage", &refused).expect(409);
     assert_eq!(refused["error"], "measured");
