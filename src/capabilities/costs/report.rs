@@ -325,9 +325,9 @@ pub(super) struct ForecastReply {
 }
 
 /// How forecasts are reckoned, for whoever reads one.
-const FORMULA: &str = "used up to yesterday + days left * mean of the whole days looked at, priced \
-    as a month; interval: 95 %, t(n-1) * s * sqrt(m + m^2/n) on the quantity, for m days left and n \
-    days looked at; sums add the bounds of their items";
+const FORMULA: &str = "used up to yesterday + days left * mean of the whole days looked at, \
+    priced as a month; interval: 95 %, t(n-1) * s * sqrt(m + m^2/n) on the quantity, for m days \
+    left and n days looked at; sums add the bounds of their items";
 
 fn range_reply(range: &Projected, currency: Currency) -> Result<Option<RangeReply>, TooLarge> {
     let Ok(range) = range else {
