@@ -1,5 +1,5 @@
-//! `configs/alerts.json`: who is told what, when and by which channel. Secrets are named here, never
-//! held.
+//! `configs/alerts.json`: who is told what, when and by which channel. Secrets are named here,
+//! never held.
 
 use std::collections::BTreeMap;
 

@@ -221,8 +221,9 @@ impl Reader<'_> {
     }
 
     fn grouping(&mut self, raw: &RawRoute, default: &Grouping, place: &Path) -> Grouping {
-        /// An hour, a day and thirty days in seconds.
+        /// An hour, in seconds.
         const HOUR: u64 = 3600;
+        /// A day, in seconds.
         const DAY: u64 = 24 * HOUR;
         let mut own = default.clone();
         let mut span = |text: &Option<String>, key, bounds| {

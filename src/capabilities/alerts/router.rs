@@ -210,10 +210,13 @@ impl Router {
             *known = trouble;
             is_new
         });
+        self.report(mind).await;
         mind.groups.next().unwrap_or(Duration::MAX)
     }
 
     async fn try_look(&self, mind: &mut Mind) -> Result<(), StorageError> {
+        // Read before the events are: what is due by it has all that had happened by then.
+        let now = self.now();
         if self.live.get().revision != mind.revision {
             *mind = self.recall().await?;
         }
@@ -223,8 +226,6 @@ impl Router {
                 break;
             }
         }
-        self.report(mind).await;
-        let now = self.now();
         if now.uptime.saturating_sub(mind.swept) >= SWEEP {
             mind.swept = now.uptime;
             mind.groups.sweep(&mind.rules.rules, now.wall);

@@ -1,5 +1,5 @@
-//! What Alertmanager's `GET /api/v2/status` tells: there is no cluster, and the configuration in the
-//! terms that its tools know.
+//! What Alertmanager's `GET /api/v2/status` tells: there is no cluster, and the configuration in
+//! the terms that its tools know.
 
 use std::fmt::Write as _;
 
