@@ -91,8 +91,9 @@ impl State {
     /// The records after `seq`; `None` where they are not all in memory any more.
     pub(super) fn since(&self, seq: u64) -> Option<Vec<Record>> {
         (seq >= self.before_recent).then(|| {
-            let later = self.recent.iter().filter(|record| record.seq > seq);
-            later.cloned().collect()
+            // In order: a follower that is near costs what is new, however many are kept.
+            let begin = self.recent.partition_point(|record| record.seq <= seq);
+            self.recent.range(begin..).cloned().collect()
         })
     }
 

@@ -32,6 +32,7 @@ impl Bounds {
         );
         HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", text)
             .with("max_bytes", self.bytes)
+            .hint("send less in one call, several calls where it is a list")
     }
 }
 
