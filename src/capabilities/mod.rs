@@ -8,6 +8,7 @@ pub mod experiments;
 pub mod flags;
 pub mod heartbeats;
 pub mod host;
+pub mod incidents;
 pub mod keys;
 pub mod probes;
 pub mod slo;
@@ -30,6 +31,7 @@ pub const ALL: &[Descriptor] = &[
     anomalies::DESCRIPTOR,
     host::DESCRIPTOR,
     autoscale::DESCRIPTOR,
+    incidents::DESCRIPTOR,
     support::DESCRIPTOR,
     alerts::DESCRIPTOR,
     costs::DESCRIPTOR,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args as Group, Parser, Subcommand};
 
 use super::alert_args::AlertVerb;
+use super::incident_args::{DeployVerb, IncidentVerb};
 use super::output::{ColorChoice, Manners, word};
 use super::watch_args::{AnomalyVerb, CostsVerb, HeartbeatVerb, ProbeVerb, SloArgs, TaskVerb};
 use crate::app::settings;
@@ -142,6 +143,12 @@ pub(super) enum Verb {
     /// What a month costs, and telling what was used; works while the daemon is down
     #[command(subcommand)]
     Costs(CostsVerb),
+    /// What belongs together of what is wrong: list, show, acknowledge, resolve, export
+    #[command(subcommand)]
+    Incident(IncidentVerb),
+    /// Tell of releases, so that incidents know what was changed
+    #[command(subcommand)]
+    Deploy(DeployVerb),
     /// Read journals; works while the daemon is down
     #[command(subcommand)]
     Log(LogVerb),

@@ -13,12 +13,15 @@ mod args;
 mod backup;
 mod check;
 mod costs;
+mod deploy;
 mod excerpt;
 mod exp;
 mod failure;
 mod flag;
 mod heartbeat;
 mod host;
+mod incident;
+mod incident_args;
 mod key;
 mod log;
 mod output;
@@ -104,6 +107,8 @@ fn run(global: &Global, verb: &Verb, output: &mut Output) -> Outcome {
         Verb::Exp(verb) => exp::run(verb, &api()?, output),
         Verb::Alert(verb) => alert::run(verb, &api()?, output),
         Verb::Costs(verb) => costs::run(verb, &api()?, output),
+        Verb::Incident(verb) => incident::run(verb, &api()?, output),
+        Verb::Deploy(verb) => deploy::run(verb, &api()?, output),
         Verb::Heartbeat(verb) => heartbeat::run(verb, &api()?, output),
         Verb::Task(verb) => task::run(verb, &api()?, output),
         Verb::Slo(args) => {

@@ -11,6 +11,7 @@ mod flags;
 pub mod gate;
 mod heartbeats;
 mod host;
+mod incidents;
 mod key_care;
 mod keys;
 mod probes;

@@ -1,0 +1,1 @@
+//! The rules of incidents, by what goes in and comes out.
