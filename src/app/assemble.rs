@@ -18,6 +18,7 @@ use crate::platform::changes::Changes;
 use crate::platform::config::{
     ConfigKind, ConfigStore, DaemonConfig, DaemonRules, EXPOSURES, Live, kind, read,
 };
+use crate::platform::hands::Hands;
 use crate::platform::health::{self, Health, State};
 use crate::platform::http::{Descriptions, LiveRules, Role, Route, Server, ServerParts, Table};
 use crate::platform::lifecycle::{self, Reviver, Tasks};
@@ -143,6 +144,7 @@ pub fn assemble(
         health: Arc::new(Health::default()),
         alerts: Alerts::open(&engine)?,
         changes,
+        hands: Hands::default(),
         samples: Samples::open(&engine, &clock, |stream| {
             daemon.get().rules.stream_options(stream)
         })?,

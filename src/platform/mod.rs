@@ -4,6 +4,8 @@ pub mod alerts;
 pub mod auth;
 pub mod changes;
 pub mod config;
+pub mod executor;
+pub mod hands;
 pub mod health;
 pub mod http;
 pub mod lifecycle;

@@ -12,6 +12,9 @@ use crate::base::secret::Secret;
 /// Signs the calls of autoscale.
 pub const AUTOSCALE_WEBHOOK: &str = "AUTOSCALE_WEBHOOK_SECRET";
 
+/// Signs the calls of recovery actions.
+pub const INCIDENT_WEBHOOK: &str = "INCIDENT_WEBHOOK_SECRET";
+
 /// Longest name of a secret, in bytes (our own choice).
 const LONGEST_NAME: usize = 64;
 /// Beginnings of names that are none of these secrets: keys of our own callers and settings.

@@ -12,6 +12,7 @@ use super::alerts::Alerts;
 use super::auth::{Gate, KeySpec};
 use super::changes::Changes;
 use super::config::{Config, ConfigKind, ConfigStore, DaemonRules, Live};
+use super::hands::Hands;
 use super::health::Health;
 use super::http::Routes;
 use super::lifecycle::{Reviver, Tasks};
@@ -119,6 +120,8 @@ pub struct Wiring {
     pub alerts: Alerts,
     /// What was changed lately.
     pub changes: Changes,
+    /// What parts let others do.
+    pub hands: Hands,
     /// What is counted and timed.
     pub samples: Samples,
     /// The page of counts.

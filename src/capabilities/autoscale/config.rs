@@ -1,7 +1,5 @@
 //! `configs/autoscale.json`: the rule, its targets, and what carries a step out.
 
-use std::time::Duration;
-
 use chrono::TimeDelta;
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
@@ -10,10 +8,7 @@ use super::logic::Rule;
 use crate::base::json::{Path, Tree};
 use crate::base::problems::Problems;
 use crate::platform::config::{Config, schema_of, typed};
-use crate::seams::outbound::Url;
-
-/// Words of a command at most.
-const MOST_WORDS: usize = 64;
+use crate::platform::executor::{Executor, RawCommand, RawWebhook};
 
 /// The file.
 #[derive(Debug)]
@@ -61,42 +56,12 @@ struct RawAutoscale {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawExecutor {
-    /// A program, run without a shell.
+    /// A program, run without a shell; `{workers}`, `{from}` and `{action}` are filled in.
     #[serde(default)]
     command: Option<RawCommand>,
     /// A call, signed as Standard Webhooks are with the secret `AUTOSCALE_WEBHOOK_SECRET`.
     #[serde(default)]
     webhook: Option<RawWebhook>,
-}
-
-/// A program.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawCommand {
-    /// The program by its whole path, and its words. `{workers}`, `{from}` and `{action}` are
-    /// filled in.
-    #[schemars(length(min = 1, max = 64))]
-    argv: Vec<String>,
-    /// Seconds after which it is killed.
-    #[serde(default = "half_a_minute")]
-    #[schemars(range(min = 1, max = 600))]
-    timeout_secs: u32,
-}
-
-/// A call.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawWebhook {
-    /// Where to.
-    url: String,
-    /// Seconds after which it has failed.
-    #[serde(default = "half_a_minute")]
-    #[schemars(range(min = 1, max = 600))]
-    timeout_secs: u32,
-}
-
-const fn half_a_minute() -> u32 {
-    30
 }
 
 impl Default for RawAutoscale {
@@ -114,35 +79,6 @@ impl Default for RawAutoscale {
             samples: None,
             dry_run: true,
             executor: None,
-        }
-    }
-}
-
-/// What carries a step out, checked.
-#[derive(Debug, Clone)]
-pub(super) enum Executor {
-    /// A program.
-    Command {
-        /// It and its words.
-        argv: Vec<String>,
-        /// When it is killed.
-        timeout: Duration,
-    },
-    /// A signed call.
-    Webhook {
-        /// Where to.
-        url: Url,
-        /// When it has failed.
-        timeout: Duration,
-    },
-}
-
-impl Executor {
-    /// The word for it.
-    pub(super) const fn word(&self) -> &'static str {
-        match self {
-            Self::Command { .. } => "command",
-            Self::Webhook { .. } => "webhook",
         }
     }
 }
@@ -217,39 +153,8 @@ impl Config for AutoscaleConfig {
 fn executor(raw: &RawExecutor, problems: &mut Problems) -> Option<Executor> {
     let place = Path::root().key("executor");
     match (&raw.command, &raw.webhook) {
-        (Some(command), None) => {
-            let place = place.key("command").key("argv");
-            let program = command.argv.first().map_or("", String::as_str);
-            if !program.starts_with('/') {
-                let hint = "no shell and no PATH are asked: write where the program is";
-                let found = format!("`{program}`");
-                problems.not_allowed(place.index(0), found, "a whole path", hint);
-                return None;
-            }
-            if command.argv.len() > MOST_WORDS
-                || command.argv.iter().any(|word| word.contains('\0'))
-            {
-                let allowed = format!("at most {MOST_WORDS} words without NUL");
-                problems.not_allowed(&place, "such a list", allowed, "put it into a script");
-                return None;
-            }
-            Some(Executor::Command {
-                argv: command.argv.clone(),
-                timeout: Duration::from_secs(u64::from(command.timeout_secs)),
-            })
-        }
-        (None, Some(webhook)) => match Url::parse(&webhook.url) {
-            Ok(url) => Some(Executor::Webhook {
-                url,
-                timeout: Duration::from_secs(u64::from(webhook.timeout_secs)),
-            }),
-            Err(fault) => {
-                let place = place.key("webhook").key("url");
-                let allowed = "an http or https URL";
-                problems.not_allowed(place, fault.refused(), allowed, fault.hint);
-                None
-            }
-        },
+        (Some(command), None) => Executor::of_command(command, &place.key("command"), problems),
+        (None, Some(webhook)) => Executor::of_webhook(webhook, &place.key("webhook"), problems),
         (both, _) => {
             let found = if both.is_some() { "both" } else { "neither" };
             let hint = "remove `executor` for steps that are only planned";

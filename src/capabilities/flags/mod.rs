@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::config::FlagsConfig;
 use self::service::Flags;
 use crate::platform::config::kind;
+use crate::platform::hands::SET_FLAG;
 use crate::platform::http::Routes;
 use crate::platform::wiring::{Background, Capability, Descriptor, Wiring};
 use crate::seams::clock::Clock;
@@ -45,6 +46,11 @@ struct Running {
 
 fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
     let flags = Flags::open(wiring)?;
+    let own = Arc::clone(&flags);
+    wiring.hands.offer(SET_FLAG, move |order| {
+        let flags = Arc::clone(&own);
+        Box::pin(async move { flags.set_for(order).await })
+    });
     Ok(Arc::new(Running {
         flags,
         clock: Arc::clone(&wiring.clock),

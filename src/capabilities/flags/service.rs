@@ -13,6 +13,7 @@ use super::recorder::Recorder;
 use crate::base::json::{EditFault, Path};
 use crate::base::names;
 use crate::platform::config::{Accepted, ConfigStore, EditError, Live};
+use crate::platform::hands::Order;
 use crate::platform::wiring::Wiring;
 use crate::storage::engine::{Engine, Mark, Revision, StorageError};
 
@@ -142,6 +143,20 @@ impl Flags {
             .map_err(|_| FlagError::Lost)??;
         self.recorder.settled().await?;
         Ok(done)
+    }
+
+    /// Sets a flag that there is, for a part that acts by itself.
+    pub(super) async fn set_for(self: &Arc<Self>, order: Order) -> Result<String, String> {
+        let value = FlagValue::from_json(&order.value.to_string());
+        let set = SetFlag {
+            value: value.ok_or("a flag holds one bare value")?,
+            key: order.on,
+            create: false,
+            base: None,
+            actor: order.by,
+        };
+        let done = self.set(set).await.map_err(|error| error.to_string())?;
+        Ok(format!("at revision {}", done.accepted.revision))
     }
 
     fn edit(&self, order: SetFlag) -> Result<SetDone, FlagError> {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::service::Incidents;
 use crate::platform::alerts::Record;
+use crate::platform::switches::Switch;
 
 /// Events that are written down together at most: a storm costs one sync for each so many.
 const MOST_AT_ONCE: usize = 500;
@@ -24,23 +25,22 @@ impl Incidents {
 
     async fn follow_for_ever(self: &Arc<Self>) {
         let known = self.book().alert_seq;
-        let mut seq = known.unwrap_or(0);
-        let mut records = loop {
-            let alerts = self.wiring.alerts.clone();
-            // It may read the whole journal.
-            match tokio::task::spawn_blocking(move || alerts.since(seq)).await {
-                Ok(Ok(records)) => break records,
-                Ok(Err(error)) => tracing::warn!("incidents wait for storage: {error}"),
-                Err(_died) => tracing::error!("the thread that read the alert events died"),
+        let (mut seq, mut is_new) = (known.unwrap_or(0), known.is_none());
+        let mut records = self.past(seq).await;
+        if records.is_empty() && seq > 0 {
+            let all = self.past(0).await;
+            if all.last().is_none_or(|last| last.seq < seq) {
+                // The journal of alert events was lost or begun again: so are its numbers.
+                (seq, is_new, records) = (0, true, all);
             }
-            self.wiring.clock.sleep(RETRY).await;
-        };
+        }
         if let Some(last) = records.last() {
             seq = last.seq;
         }
-        if known.is_none() {
+        if is_new {
             self.keep_present(&mut records);
         }
+        self.end_unfinished().await;
         let now = self.wiring.clock.now();
         for incident in self.book().newest().filter(|one| one.is_live()) {
             self.attach(incident, now);
@@ -62,6 +62,19 @@ impl Incidents {
         }
     }
 
+    /// The events after `seq`; may read the whole journal.
+    async fn past(&self, seq: u64) -> Vec<Record> {
+        loop {
+            let alerts = self.wiring.alerts.clone();
+            match tokio::task::spawn_blocking(move || alerts.since(seq)).await {
+                Ok(Ok(records)) => return records,
+                Ok(Err(error)) => tracing::warn!("incidents wait for storage: {error}"),
+                Err(_died) => tracing::error!("the thread that read the alert events died"),
+            }
+            self.wiring.clock.sleep(RETRY).await;
+        }
+    }
+
     /// Nobody has followed before: what is over is none of our business.
     fn keep_present(&self, records: &mut Vec<Record>) {
         let active = self.wiring.alerts.active();
@@ -76,9 +89,18 @@ impl Incidents {
     }
 
     async fn take_surely(self: &Arc<Self>, group: &[Record]) {
-        while let Err(error) = self.take(group).await {
-            tracing::warn!("incidents wait for storage: {error}");
+        let events = loop {
+            match self.take(group).await {
+                Ok(events) => break events,
+                Err(error) => tracing::warn!("incidents wait for storage: {error}"),
+            }
             self.wiring.clock.sleep(RETRY).await;
+        };
+        let may_act = self.wiring.switches.get().is_on(Switch::Autorecover);
+        if may_act && !events.is_empty() {
+            // Beside the following: an action may take minutes.
+            let recovery = Arc::clone(self).recover(events);
+            self.wiring.tasks.spawn("incident-recovery", recovery);
         }
     }
 }

@@ -6,7 +6,8 @@
 //! likely causes ([`suspects`]) are attached to the alerts, so that whoever tells people of them
 //! tells those too. Nothing is sent from here. `incident-scan` looks into the reports of other
 //! parts each five minutes. Acknowledging an incident acknowledges its alerts, and the other way
-//! round; `/ack/{token}` does it by a signed link.
+//! round; `/ack/{token}` does it by a signed link. Recovery actions are done only with the flag
+//! `INCIDENT_AUTORECOVER` and never under `STABILIZE_MODE`: `recovery.rs`.
 
 pub mod event;
 pub mod model;
@@ -20,6 +21,7 @@ mod follow;
 mod links;
 mod logic;
 mod page;
+mod recovery;
 mod reply;
 mod scan;
 mod service;

@@ -290,6 +290,21 @@ impl Incidents {
         self.commit(next, lines).await
     }
 
+    /// Writes `events` of one moment.
+    pub(super) async fn write(
+        &self,
+        events: &[IncidentEvent],
+        now: DateTime<Utc>,
+    ) -> Result<(), StorageError> {
+        let _turn = self.turn.lock().await;
+        let (mut next, mut lines) = ((*self.book()).clone(), Lines::new());
+        for event in events {
+            event.push(&mut lines, now, None);
+            next.apply(event, now, None);
+        }
+        self.commit(next, lines).await
+    }
+
     async fn act(
         &self,
         id: &str,

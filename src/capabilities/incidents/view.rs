@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::event::{IncidentEvent, IncidentLine, Joined, Opened, Recovery, Reopened, Resolved};
 use super::model::{Entry, Found, Incident, Member, State};
@@ -19,6 +19,9 @@ const MOST_ENTRIES: usize = 500;
 const MOST_WHOLE: usize = 200;
 /// Labels that one incident is found by at most (our own choice).
 const MOST_LABELS: usize = 1_000;
+/// How long tries of recovery actions are remembered: what `most_per_hour` counts, and the longest
+/// cooldown.
+const TRIES_KEPT: TimeDelta = TimeDelta::hours(25);
 /// Labels that say nothing of what an alert concerns.
 const EMPTY_LABELS: [&str; 3] = ["severity", "alertname", "source"];
 
@@ -32,6 +35,10 @@ pub(super) struct Book {
     opened: u64,
     /// The alert event that was dealt with last.
     pub(super) alert_seq: Option<u64>,
+    /// When each recovery action began, by its name.
+    tries: BTreeMap<String, Vec<DateTime<Utc>>>,
+    /// Recovery actions that began and did not end.
+    pub(super) unfinished: Vec<Recovery>,
 }
 
 impl Book {
@@ -66,6 +73,11 @@ impl Book {
         format!("{day}{}", last.unwrap_or(0) + 1)
     }
 
+    /// When the recovery action `action` began lately, in order.
+    pub(super) fn tries(&self, action: &str) -> &[DateTime<Utc>] {
+        self.tries.get(action).map_or(&[], Vec::as_slice)
+    }
+
     /// Takes what happened at `at`.
     pub(super) fn apply(
         &mut self,
@@ -78,6 +90,7 @@ impl Book {
             self.open(opened, at);
             return;
         }
+        self.note_try(event, at);
         let id = event.incident();
         let found = self.incidents.iter().rev().find(|(_, one)| one.id == id);
         let Some(number) = found.map(|(number, _)| *number) else {
@@ -131,6 +144,23 @@ impl Book {
         if let Some(number) = over.map(|(number, _)| *number) {
             self.incidents.remove(&number);
             self.latest.retain(|_, latest| *latest != number);
+        }
+    }
+
+    fn note_try(&mut self, event: &IncidentEvent, at: DateTime<Utc>) {
+        match event {
+            IncidentEvent::Started(one) => {
+                let tries = self.tries.entry(one.action.clone()).or_default();
+                tries.retain(|then| at - *then < TRIES_KEPT);
+                tries.push(at);
+                self.unfinished.push(one.clone());
+            }
+            IncidentEvent::Done(one) | IncidentEvent::Failed(one) => {
+                let same =
+                    |other: &Recovery| other.incident == one.incident && other.action == one.action;
+                self.unfinished.retain(|other| !same(other));
+            }
+            _ => {}
         }
     }
 }

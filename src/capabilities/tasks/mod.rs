@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use self::config::TasksConfig;
 use crate::base::hex;
 use crate::platform::config::kind;
+use crate::platform::hands::PAUSE_TASK;
 use crate::platform::http::Routes;
 use crate::platform::scheduler::core::Origin;
 use crate::platform::scheduler::{Parts, STREAM, Scheduler};
@@ -57,6 +58,15 @@ fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
         roster: wiring.roster.clone(),
         origin,
     })?;
+    let own = scheduler.clone();
+    wiring.hands.offer(PAUSE_TASK, move |order| {
+        let scheduler = own.clone();
+        Box::pin(async move {
+            let paused = scheduler.switch(&order.on, true, &order.by).await;
+            let status = paused.map_err(|error| error.to_string())?;
+            Ok(format!("task `{}` is paused", status.name))
+        })
+    });
     let followed = scheduler.clone();
     wiring
         .configs

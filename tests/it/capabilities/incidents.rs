@@ -5,6 +5,7 @@ mod causes;
 mod deploys;
 mod life;
 mod links;
+mod recovery;
 mod scan;
 
 use std::time::Duration;

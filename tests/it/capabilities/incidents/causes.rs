@@ -93,7 +93,9 @@ fn a_flip_followed_by_errors_is_an_incident_within_a_minute() {
     let world = quiet(World::with_config("slo.json", &slo.to_string()).start());
     let push = |bad: u64| {
         let body = json!({ "series": "shop", "good": REQUESTS - bad, "bad": bad });
-        world.post("/api/slo/samples", &body).expect(200);
+        world
+            .post("/api/slo/samples?create_series=true", &body)
+            .expect(200);
     };
     for _ in 0..30 {
         push(0);

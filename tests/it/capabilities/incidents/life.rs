@@ -51,7 +51,7 @@ fn related_alerts_join_and_unrelated_ones_do_not() {
     let world = world();
     raise(
         &world,
-        "slo:shop:page",
+        "rum:shop:page",
         &[("series", "shop"), ("severity", "page")],
     );
     world.advance(MINUTE);
@@ -59,23 +59,23 @@ fn related_alerts_join_and_unrelated_ones_do_not() {
     raise(&world, "log:errors", &[("series", "shop")]);
     raise(
         &world,
-        "slo:mail:page",
+        "rum:mail:page",
         &[("series", "mail"), ("severity", "page")],
     );
     raise(&world, "probe:dns", &[("severity", "page")]);
     let list = all(&world);
     let keys = |one: &serde_json::Value| one["dedup_key"].as_str().unwrap().to_owned();
     let opened: Vec<_> = list.iter().rev().map(keys).collect();
-    assert_eq!(opened, ["slo:shop:page", "probe:dns"]);
+    assert_eq!(opened, ["rum:shop:page", "probe:dns"]);
     assert_eq!(list[1]["alert_count"], 3);
     world.advance(MINUTE * 6);
-    raise(&world, "slo:late:page", &[("series", "shop")]);
+    raise(&world, "rum:late:page", &[("series", "shop")]);
     assert_eq!(all(&world).len(), 3);
     // A child goes with its parent, whenever it comes.
     raise(&world, "probe:child", &[("parent", "probe:dns")]);
     assert_eq!(all(&world).len(), 3);
     // It is over when all of it is.
-    for key in ["slo:shop:page", "log:errors"] {
+    for key in ["rum:shop:page", "log:errors"] {
         end(&world, key);
     }
     let first = all(&world).pop().unwrap();
@@ -83,7 +83,7 @@ fn related_alerts_join_and_unrelated_ones_do_not() {
         (&first["state"], &first["firing"]),
         (&json!("open"), &json!(1))
     );
-    end(&world, "slo:mail:page");
+    end(&world, "rum:mail:page");
     assert_eq!(all(&world).pop().unwrap()["state"], "resolved");
 }
 
@@ -148,8 +148,14 @@ fn golden_lines_are_read_and_gone_on_with() {
     world = world.start();
     let incident = only(&world);
     assert_eq!(incident["id"], "inc-20261121-1");
-    assert_eq!((&incident["state"], &incident["firing"]), (&json!("open"), &json!(1)));
-    assert_eq!((&incident["flaps"], &incident["flapping"]), (&json!(1), &json!(true)));
+    assert_eq!(
+        (&incident["state"], &incident["firing"]),
+        (&json!("open"), &json!(1))
+    );
+    assert_eq!(
+        (&incident["flaps"], &incident["flapping"]),
+        (&json!(1), &json!(true))
+    );
     let shown = world.get("/api/incidents/inc-20261121-1").expect(200);
     assert_eq!(shown["suspects"][0]["name"], "checkout.v2");
     // Each line but those of suspects is told, and the first bad sample and the change before it.

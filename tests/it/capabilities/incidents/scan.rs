@@ -82,7 +82,7 @@ fn a_breach_is_told_once_and_ends_when_the_scan_is_clean() {
         report(&world, name, "{ broken");
     }
     let first = scan(&world);
-    assert_eq!(first["notes"].as_array().unwrap().len(), 3, "{first}");
+    assert_eq!(first["notes"].as_array().unwrap().len(), 2, "{first}");
     assert_eq!(first["alerted"], true);
     followed(&world);
     let lines = |world: &World| {
