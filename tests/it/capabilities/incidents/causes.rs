@@ -95,7 +95,7 @@ fn a_flip_followed_by_errors_is_an_incident_within_a_minute() {
         let body = json!({ "series": "shop", "good": REQUESTS - bad, "bad": bad });
         world
             .post("/api/slo/samples?create_series=true", &body)
-            .expect(200);
+            .expect(202);
     };
     for _ in 0..30 {
         push(0);
