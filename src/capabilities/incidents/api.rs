@@ -34,7 +34,7 @@ pub(super) fn routes(incidents: &Arc<Incidents>) -> Routes {
         .gives::<ListReply>()
         .handler(get(list).with_state(state()));
     let about = "how fast incidents of 90 days were found, taken up and over";
-    let stats = Route::get("/api/incidents/stats", Scope::Read, about)
+    let times = Route::get("/api/incidents/stats", Scope::Read, about)
         .gives::<StatsReply>()
         .handler(get(stats).with_state(state()));
     let about = "one incident: alerts, likely causes, impact, timeline";
@@ -49,7 +49,7 @@ pub(super) fn routes(incidents: &Arc<Incidents>) -> Routes {
     let scan = Route::post("/api/incidents/scan", Scope::Operate, about)
         .gives::<ScanReply>()
         .handler(post(scan).with_state(state()));
-    let mut rows = vec![list, stats, show, export, scan];
+    let mut rows = vec![list, times, show, export, scan];
     rows.extend(acts(incidents));
     rows
 }
@@ -208,10 +208,10 @@ fn text_of(body: &Bytes) -> Result<String, HttpError> {
     if body.is_empty() {
         return Ok(String::new());
     }
-    bounded(JsonBody::<ActRequest>::read(body)?.text)
+    bounded(&JsonBody::<ActRequest>::read(body)?.text)
 }
 
-fn bounded(text: String) -> Result<String, HttpError> {
+fn bounded(text: &str) -> Result<String, HttpError> {
     let found = text.chars().count();
     if found > MOST_LETTERS {
         let detail = format!("`text` has {found} letters, at most {MOST_LETTERS} are allowed");
@@ -264,7 +264,7 @@ async fn note(
     call: Call,
     JsonBody(body): JsonBody<NoteRequest>,
 ) -> Result<Reply<ActReply>, HttpError> {
-    let text = bounded(body.text)?;
+    let text = bounded(&body.text)?;
     if text.is_empty() {
         let error = HttpError::bad_request("bad_text", "`text` is empty, a note says something");
         return Err(error.hint(r#"send {"text":"the database was full"}"#));

@@ -101,13 +101,12 @@ fn deploy_of(body: DeployRequest, call: &Call) -> Result<Deploy, HttpError> {
         return Err(HttpError::bad_request("bad_deploy", detail)
             .hint("leave `at` away for a release that is just done"));
     }
-    let id = match body.id {
-        Some(id) => checked("id", id)?,
-        None => {
-            let drawn = SystemIds.random();
-            let drawn = drawn.map_err(|_| HttpError::internal("no randomness for an id"))?;
-            format!("dep-{}", hex::of(drawn.get(..8).unwrap_or_default()))
-        }
+    let id = if let Some(id) = body.id {
+        checked("id", id)?
+    } else {
+        let drawn = SystemIds.random();
+        let drawn = drawn.map_err(|_| HttpError::internal("no randomness for an id"))?;
+        format!("dep-{}", hex::of(drawn.get(..8).unwrap_or_default()))
     };
     Ok(Deploy {
         id,

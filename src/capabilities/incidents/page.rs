@@ -2,6 +2,7 @@
 //! nothing, so that programs which open every link in a chat acknowledge nothing; only the button
 //! does. Without script, without anything from elsewhere, not to be indexed.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::extract::{Path, State as Shared};
@@ -95,7 +96,8 @@ fn shown(incident: &Incident) -> String {
     );
     if let Some(cause) = incident.suspects.first() {
         let cause = escaped(&cause.sentence());
-        text.push_str(&format!("<p>Likely cause: {cause}</p>\n"));
+        // Writing into a string cannot fail.
+        let _infallible = writeln!(text, "<p>Likely cause: {cause}</p>");
     }
     if incident.state == State::Open {
         text.push_str("<form method=\"post\"><button>Acknowledge</button></form>\n");

@@ -169,7 +169,7 @@ impl Incidents {
     pub(super) async fn end_unfinished(&self) {
         let unfinished = self.book().unfinished.clone();
         let ended = unfinished.into_iter().map(|mut one| {
-            one.detail = "the process ended meanwhile; its outcome is not known".to_owned();
+            "the process ended meanwhile; its outcome is not known".clone_into(&mut one.detail);
             IncidentEvent::Failed(one)
         });
         let ended: Vec<_> = ended.collect();

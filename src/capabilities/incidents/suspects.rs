@@ -105,25 +105,25 @@ fn suspect(scope: &Scope, started_at: DateTime<Utc>, change: &Change) -> Suspect
     let before = started_at - change.at;
     let minutes = before.num_seconds() as f64 / 60.0;
     // The first bad sample is told by the minute in which it was.
-    let mut score = if minutes > -1.0 {
+    let mut weighed = if minutes > -1.0 {
         1.0 / (1.0 + minutes.max(0.0) / HALF_MINUTES)
     } else {
         AFTERWARDS / (1.0 - minutes / HALF_MINUTES)
     };
     reasons.push(nearness(minutes));
     let (weight, why) = weight(change.kind);
-    score *= weight;
+    weighed *= weight;
     if !why.is_empty() {
         reasons.push(why.to_owned());
     }
-    score /= 2.0;
+    weighed /= 2.0;
     match scope.shared(change) {
         Some(shared) => {
-            score *= 2.0;
+            weighed *= 2.0;
             reasons.push(format!("it names `{shared}`, as the alert does"));
         }
         None if !change.scope.is_empty() => {
-            score /= 2.0;
+            weighed /= 2.0;
             let other = change.scope.join("`, `");
             reasons.push(format!("it concerns `{other}`, which no alert names"));
         }
@@ -135,7 +135,7 @@ fn suspect(scope: &Scope, started_at: DateTime<Utc>, change: &Change) -> Suspect
         at: change.at,
         summary: change.summary.clone(),
         actor: change.actor.clone(),
-        score: (score * 1000.0).round() / 1000.0,
+        score: (weighed * 1000.0).round() / 1000.0,
         reasons,
     }
 }

@@ -73,7 +73,7 @@ fn followed(world: &World) {
         .unwrap_or(0);
     let key = format!("marker:{last}");
     let mut marker = finding(world, &key, Severity::Critical, &[]);
-    marker.source = key.clone();
+    marker.source.clone_from(&key);
     alerts.raise(marker, world.now());
     world.until("the incidents have followed", |world| {
         let opened = world.journal_of("incidents", "incident.opened");
