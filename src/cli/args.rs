@@ -8,7 +8,9 @@ use clap::{Args as Group, Parser, Subcommand};
 use super::alert_args::AlertVerb;
 use super::incident_args::{DeployVerb, IncidentVerb};
 use super::output::{ColorChoice, Manners, word};
-use super::watch_args::{AnomalyVerb, CostsVerb, HeartbeatVerb, ProbeVerb, SloArgs, TaskVerb};
+use super::watch_args::{
+    AnomalyVerb, CostsVerb, HeartbeatVerb, ProbeVerb, SloArgs, SupportVerb, TaskVerb,
+};
 use crate::app::settings;
 
 /// Shown under the list of verbs.
@@ -137,6 +139,9 @@ pub(super) enum Verb {
     /// What the outside sees: list probes, show one, look now
     #[command(subcommand)]
     Probe(ProbeVerb),
+    /// The support mailbox: who waits for an answer, and how urgent it is
+    #[command(subcommand)]
+    Support(SupportVerb),
     /// What is wrong now, who is told of it, and silences
     #[command(subcommand)]
     Alert(AlertVerb),

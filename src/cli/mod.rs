@@ -34,6 +34,7 @@ mod schema;
 mod serve;
 mod slo;
 mod status;
+mod support;
 mod task;
 mod verify;
 mod watch_args;
@@ -123,6 +124,7 @@ fn run(global: &Global, verb: &Verb, output: &mut Output) -> Outcome {
         }
         Verb::Key(verb) => key::run(verb, &api()?, output),
         Verb::Probe(verb) => probe::run(verb, &api()?, output),
+        Verb::Support(verb) => support::run(verb, &api()?, output),
         Verb::Log(verb) => log::run(verb, home, files, &SystemClock::new(), output),
         Verb::Anomaly(verb) => anomaly::run(verb, files, output),
         Verb::Host => host::run(&api()?, output),

@@ -104,6 +104,38 @@ pub(super) struct HeartbeatUrlArgs {
     pub(super) base: Option<String>,
 }
 
+/// `support …`.
+#[derive(Debug, Subcommand)]
+pub(super) enum SupportVerb {
+    /// Read the mailbox now, without marking a mail, and show what waits
+    Digest {
+        /// Show the latest digest and leave the mailbox alone
+        #[arg(long)]
+        latest: bool,
+    },
+    /// The mails that are remembered, the newest first
+    List(SupportListArgs),
+    /// One mail, with how it was judged and why
+    Show {
+        /// Its number in the list
+        id: String,
+    },
+}
+
+/// `support list`.
+#[derive(Debug, Group)]
+pub(super) struct SupportListArgs {
+    /// Only `person`, `list`, `bulk`, `auto_reply`, `bounce`, `own` or `spam`
+    #[arg(long)]
+    pub(super) kind: Option<String>,
+    /// Only mails that nobody has opened
+    #[arg(long)]
+    pub(super) unread: bool,
+    /// How many, at most
+    #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
+    pub(super) lines: u32,
+}
+
 /// `task …`.
 #[derive(Debug, Subcommand)]
 pub(super) enum TaskVerb {

@@ -4,10 +4,19 @@
 //!
 //! Never marks, moves or deletes a mail, never sends one. See `docs/support.md`.
 
-pub mod model;
-
-pub mod config;
+pub mod event;
 pub mod imap;
+pub mod model;
+pub mod view;
+
+mod api;
+pub mod config;
+mod findings;
+mod keeper;
+mod reach;
+mod report;
+mod service;
+mod tasks;
 pub mod triage;
 
 use std::sync::Arc;
@@ -15,8 +24,11 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use self::config::SupportConfig;
+use self::service::Support;
+use self::tasks::SupportInbox;
 use crate::platform::config::kind;
 use crate::platform::http::Routes;
+use crate::platform::scheduler::Task;
 use crate::platform::wiring::{Background, Capability, Descriptor, Wiring};
 
 /// This capability, for the list of all.
@@ -28,16 +40,19 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
 };
 
 #[derive(Debug)]
-struct Running;
+struct Running(Arc<Support>);
 
 fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
-    let _live = wiring.config::<SupportConfig>()?;
-    Ok(Arc::new(Running))
+    Ok(Arc::new(Running(Support::open(wiring)?)))
 }
 
 impl Capability for Running {
     fn routes(self: Arc<Self>) -> Routes {
-        Vec::new()
+        api::routes(&self.0)
+    }
+
+    fn tasks(self: Arc<Self>) -> Vec<Arc<dyn Task>> {
+        vec![Arc::new(SupportInbox(Arc::clone(&self.0)))]
     }
 
     fn background(self: Arc<Self>, _stop: CancellationToken) -> Vec<(&'static str, Background)> {
@@ -45,6 +60,7 @@ impl Capability for Running {
     }
 
     fn trouble(&self) -> Option<String> {
+        // Its own alert events tell what is wrong; a mail server that is down is no fault of ours.
         None
     }
 

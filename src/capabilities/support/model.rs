@@ -223,7 +223,8 @@ pub struct Mail {
     /// The ids of its thread, the oldest first, at most 50.
     #[serde(default)]
     pub references: Vec<String>,
-    /// What it is.
+    /// What it is. In lines `mail_kind`, for `kind` is what the line itself is.
+    #[serde(rename = "mail_kind")]
     pub kind: Kind,
     /// Why it is that.
     pub kind_reasons: Vec<String>,

@@ -1,4 +1,8 @@
-//! The support inbox: what it makes of mails.
+//! The support inbox: dry runs, real and hostile mail servers, what it makes of mails.
 
 pub mod corpus;
+mod dovecot;
+mod hostile;
+mod lab;
+mod plain;
 mod triage;
