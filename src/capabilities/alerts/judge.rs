@@ -157,7 +157,7 @@ impl Look<'_> {
             }
         }
         // What was told on a channel that is gone cannot be taken back.
-        channels.retain(|channel| self.rules.channels.contains_key(&**channel));
+        channels.retain(|channel| self.rules.channels.named(channel).is_some());
         channels
     }
 

@@ -6,10 +6,11 @@
 //! what holds now against what each channel was last told, which the outbox remembers. Nobody is
 //! told twice and nothing is lost, whenever the process ends.
 
+pub mod channels;
 pub mod model;
+pub mod outbox;
 
 mod api;
-mod channels;
 mod compat;
 mod config;
 mod flapping;
@@ -20,7 +21,6 @@ mod labels;
 mod logic;
 mod matcher;
 mod notice;
-mod outbox;
 mod read;
 mod report;
 mod router;
@@ -72,11 +72,12 @@ fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
             told.send_modify(|count| *count += 1);
         }))?;
     let silences = Silences::open(wiring)?;
+    let outbox = Outbox::open(wiring, live.clone())?;
     let compat = Compat::open(wiring, live.clone(), Arc::clone(&silences));
     let service = Service {
         live,
         silences,
-        outbox: Outbox::open(wiring)?,
+        outbox,
         alerts: wiring.alerts.clone(),
     };
     Ok(Arc::new(Running {
@@ -93,6 +94,7 @@ impl Capability for Running {
         let mut rows = api::routes(&self.service);
         rows.extend(silences::api::routes(&self.service.silences));
         rows.extend(self.compat.routes());
+        rows.extend(self.service.outbox.routes());
         rows
     }
 
@@ -107,14 +109,15 @@ impl Capability for Running {
             edits: self.edits.subscribe(),
             trouble: self.trouble.clone(),
         };
-        vec![
-            self.compat.background(stop.clone()),
-            ("alerts-router", Box::pin(router.run(stop))),
-        ]
+        let mut all = self.service.outbox.background(&stop);
+        all.push(self.compat.background(stop.clone()));
+        all.push(("alerts-router", Box::pin(router.run(stop))));
+        all
     }
 
     fn trouble(&self) -> Option<String> {
-        self.trouble.borrow().clone()
+        let own = self.trouble.borrow().clone();
+        own.or_else(|| self.service.outbox.trouble())
     }
 
     fn close(&self) {

@@ -102,6 +102,9 @@ pub struct Notice {
     /// A page on which it can be acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ack_url: Option<String>,
+    /// Channels that it was meant for and that could not take it, the last one last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub via: Vec<String>,
 }
 
 impl Notice {

@@ -59,6 +59,7 @@ pub(super) fn notice(
         incident: known.incident,
         causes: known.causes,
         ack_url: known.ack_url,
+        via: Vec::new(),
     }
 }
 

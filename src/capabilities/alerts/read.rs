@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::channels::config::ChannelRules;
+use super::channels::config::checked;
 use super::config::{RawAlerts, RawEscalation, RawInhibition, RawQuiet, RawRoute};
 use super::matcher::Matcher;
 use super::rules::{
@@ -38,13 +38,10 @@ pub(super) fn read_rules(raw: &RawAlerts, problems: &mut Problems) -> AlertsRule
     let root = Path::root();
     let channels_place = root.key("channels");
     reader.count(raw.channels.len(), &channels_place);
-    let channels = raw.channels.iter().filter_map(|(name, channel)| {
-        let place = channels_place.key(name);
-        reader.channel_name(name, &place);
-        let rules = ChannelRules::read(name, channel, &place, reader.problems)?;
-        Some((name.clone(), rules))
-    });
-    let channels = channels.collect();
+    for name in raw.channels.keys() {
+        reader.channel_name(name, &channels_place.key(name));
+    }
+    let channels = checked(&raw.channels, &channels_place, reader.problems);
     let levels = reader.levels();
     let default = Grouping {
         by: Some(["alertname".to_owned(), "source".to_owned()].into()),

@@ -1,12 +1,11 @@
 //! `configs/alerts.json`, checked: what routing goes by.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::channels::config::ChannelRules;
+use super::channels::rules::Channels;
 use super::labels::Labelled;
 use super::matcher::{Matcher, all_hold};
 use crate::base::calendar::Window;
@@ -16,7 +15,7 @@ use crate::platform::alerts::{Finding, Severity};
 #[derive(Debug)]
 pub(super) struct AlertsRules {
     /// Ways to people, by name.
-    pub(super) channels: BTreeMap<String, ChannelRules>,
+    pub(super) channels: Arc<Channels>,
     /// Channels of each severity, for what no route gives channels.
     pub(super) levels: [Arc<[Arc<str>]>; 4],
     /// Routes in order, the last one for what none of the others ends with.

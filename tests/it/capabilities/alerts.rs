@@ -40,7 +40,7 @@ fn config(more: &Value) -> String {
 
 /// A channel that needs nobody else.
 fn channel() -> Value {
-    json!({ "kind": "slack" })
+    json!({ "slack": {} })
 }
 
 /// A world with this configuration, running, with tasks paused that would hold it up.

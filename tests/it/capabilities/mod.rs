@@ -14,6 +14,7 @@ mod host;
 mod incidents;
 mod key_care;
 mod keys;
+mod outbox;
 mod probes;
 mod slo;
 mod support;

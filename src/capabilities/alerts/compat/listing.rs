@@ -305,7 +305,7 @@ fn receivers(rules: &AlertsRules, finding: &Finding) -> Vec<Receiver> {
 
 /// Everybody who can be told, by name.
 pub(super) fn all_receivers(rules: &AlertsRules) -> Vec<Receiver> {
-    let names = rules.channels.keys().map(String::as_str).chain([LOG]);
+    let names = rules.channels.names().chain([LOG]);
     let mut all: Vec<_> = names
         .map(|name| Receiver {
             name: name.to_owned(),
