@@ -13,6 +13,7 @@ mod delivery;
 mod fates;
 mod forms;
 mod kept;
+mod kills;
 mod mail;
 
 const SECOND: Duration = Duration::from_secs(1);
