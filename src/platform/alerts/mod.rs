@@ -299,7 +299,7 @@ impl Alerts {
     /// Writes again what storage refused, until told to stop.
     pub async fn keep_trying(self, clock: Arc<dyn Clock>, stop: CancellationToken) {
         while stop.run_until_cancelled(clock.sleep(RETRY)).await.is_some() {
-            let behind = self.state().refused.is_some();
+            let behind = self.state().refused.take().is_some();
             if behind {
                 self.pump();
             }

@@ -106,8 +106,14 @@ impl State {
     pub(super) fn put(&mut self, what: What, finding: &Active, at: DateTime<Utc>) {
         // Lines under way are at the front; they are never the ones given up.
         let busy = if self.writing { MOST_AT_ONCE } else { 0 };
-        if self.waiting.len() >= MOST_WAITING && self.waiting.remove(busy).is_some() {
+        if self.waiting.len() >= MOST_WAITING
+            && let Some(lost) = self.waiting.remove(busy)
+        {
             self.given_up += 1;
+            if lost.what == What::Fired {
+                // Whoever says it again is heard again.
+                self.said.remove(&lost.finding.key);
+            }
             if self.given_up == 1 {
                 tracing::error!("alert events are lost: storage takes none and too many wait");
             }
@@ -121,9 +127,10 @@ impl State {
         });
     }
 
-    /// The next group to write, if none is under way.
+    /// The next group to write, if none is under way; none while storage refuses, until a new try
+    /// is due: each attempt costs a group's lines.
     pub(super) fn next_lines(&mut self) -> Option<(Lines, usize)> {
-        if self.writing || self.waiting.is_empty() {
+        if self.writing || self.waiting.is_empty() || self.refused.is_some() {
             return None;
         }
         let mut lines = Lines::new();

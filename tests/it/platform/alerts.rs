@@ -173,3 +173,40 @@ async fn who_is_far_behind_reads_the_journal() {
         assert_eq!(seqs, (after + 1..=9_000).collect::<Vec<_>>());
     }
 }
+
+#[tokio::test]
+async fn what_is_given_up_while_storage_refuses_is_heard_when_said_again() {
+    let (clock, gate, engine) = store();
+    let alerts = Alerts::open(&engine).unwrap();
+    gate.refuse();
+    let raise = |number: u32| {
+        let key = format!("probe:{number}");
+        let finding = Finding {
+            key,
+            ..down(Severity::Error)
+        };
+        alerts.raise(finding, noon());
+    };
+    // The first write takes one line and is refused; then more wait than are kept.
+    (0..30_010).for_each(raise);
+    assert!(alerts.settled().await.is_err());
+    let lost = (0..30_010).filter(|number| !alerts.holds(&format!("probe:{number}")));
+    let lost: Vec<_> = lost.collect();
+    assert_eq!(lost.len(), 10);
+    gate.open_up();
+    let stop = CancellationToken::new();
+    let trying = alerts
+        .clone()
+        .keep_trying(Arc::clone(&clock) as Arc<dyn Clock>, stop.clone());
+    let stepping = async {
+        while alerts.trouble().is_some() {
+            clock.advance(Duration::from_secs(1));
+            tokio::task::yield_now().await;
+        }
+        lost.into_iter().for_each(raise);
+        alerts.settled().await.unwrap();
+        stop.cancel();
+    };
+    tokio::join!(trying, stepping);
+    assert_eq!(alerts.active().len(), 30_010);
+}
