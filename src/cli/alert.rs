@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::alert_args::{AlertRouteArgs, AlertVerb};
-use super::alert_silence;
 use super::api::{Api, Ask};
 use super::failure::{DONE, Failure, Outcome};
 use super::output::{Output, Style, elements, of, plain};
+use super::{alert_channels, alert_silence};
 
 /// Does `verb`.
 pub(super) fn run(verb: &AlertVerb, api: &Api, output: &mut Output) -> Outcome {
@@ -15,6 +15,11 @@ pub(super) fn run(verb: &AlertVerb, api: &Api, output: &mut Output) -> Outcome {
         AlertVerb::Groups => groups(api, output),
         AlertVerb::Ack { keys } => acknowledge(keys, api, output),
         AlertVerb::Route(args) => route(args, api, output),
+        AlertVerb::Channels => alert_channels::channels(api, output),
+        AlertVerb::Test { channel, level } => {
+            alert_channels::test(channel.as_deref(), level, api, output)
+        }
+        AlertVerb::Retry { id } => alert_channels::retry(id, api, output),
         AlertVerb::Silence(verb) => alert_silence::run(verb, api, output),
     }
 }

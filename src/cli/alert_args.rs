@@ -17,6 +17,22 @@ pub(super) enum AlertVerb {
     },
     /// Where an alert with these labels would go now; nothing is sent
     Route(AlertRouteArgs),
+    /// The ways to people: whether they work, what waits, what never arrived
+    Channels,
+    /// Send a test notice, and say what came of it
+    Test {
+        /// The channel in `configs/alerts.json`. Default: all of them
+        channel: Option<String>,
+        /// How bad it claims to be: info, warning, error, critical
+        #[arg(long, default_value = "info", value_name = "LEVEL")]
+        level: String,
+    },
+    /// Send a notice again that never arrived
+    Retry {
+        /// Its id, from `alert channels`
+        #[arg(value_name = "NOTICE")]
+        id: String,
+    },
     /// Alerts that are not told for a time
     #[command(subcommand)]
     Silence(SilenceVerb),

@@ -6,6 +6,7 @@
 
 mod alert;
 mod alert_args;
+mod alert_channels;
 mod alert_silence;
 mod anomaly;
 mod api;

@@ -1,7 +1,8 @@
 //! Storage in memory, with the promises of [`Engine`] and no medium: for tests, and as the plainest
 //! statement of what the promises are.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -17,7 +18,7 @@ use super::engine::{
 };
 use super::files::{names, reading};
 use super::lines::Lines;
-use super::replies;
+use super::replies::{self, Reply};
 use crate::seams::clock::Clock;
 
 #[derive(Debug)]
@@ -26,6 +27,21 @@ struct Log {
     chain: Chain,
     durability: Durability,
     acked: watch::Sender<u64>,
+}
+
+/// An append that a commit callback has made of the stream whose lock is held around it.
+struct Later {
+    expect: Expect,
+    lines: Lines,
+    on_commit: Option<OnCommit>,
+    reply: Reply,
+}
+
+thread_local! {
+    /// The streams whose commit callbacks run on this thread, and what they have appended to them
+    /// meanwhile: it follows when the callback has ended, as with a writer's queue.
+    static COMMITTING: RefCell<Vec<(*const Mutex<Log>, VecDeque<Later>)>> =
+        const { RefCell::new(Vec::new()) };
 }
 
 #[derive(Debug)]
@@ -82,6 +98,19 @@ impl std::fmt::Debug for MemoryEngine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MemoryEngine").finish_non_exhaustive()
     }
+}
+
+/// What is to be appended next to the stream `this` by this thread; forgets the stream when
+/// nothing is.
+fn next_of(this: *const Mutex<Log>) -> Option<Later> {
+    COMMITTING.with_borrow_mut(|all| {
+        let place = all.iter().position(|(stream, _)| *stream == this)?;
+        let next = all.get_mut(place).and_then(|(_, later)| later.pop_front());
+        if next.is_none() {
+            all.remove(place);
+        }
+        next
+    })
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -149,6 +178,18 @@ fn whole(name: &str, body: &[u8]) -> Result<Document, DocumentError> {
 }
 
 impl Log {
+    /// Appends, lets the view know and tells who waits, in this order.
+    fn take(&mut self, stream: &str, next: Later) {
+        let outcome = self.append(stream, next.expect, &next.lines);
+        if let Some(on_commit) = next.on_commit {
+            on_commit(&outcome);
+        }
+        if let Ok(position) = &outcome {
+            self.acked.send_replace(position.last);
+        }
+        replies::tell_all(vec![(next.reply, outcome)]);
+    }
+
     fn append(
         &mut self,
         stream: &str,
@@ -203,20 +244,40 @@ impl Engine for MemoryEngine {
         lines: Lines,
         on_commit: Option<OnCommit>,
     ) -> Appending {
-        let log = self.log(stream);
-        // Held until the view knows: the next append must not reach it first.
-        let mut log = log.as_ref().map(|log| locked(log));
-        let outcome = match &mut log {
-            Ok(log) => log.append(stream, expect, &lines),
-            Err(error) => Err((*error).clone()),
+        let log = match self.log(stream) {
+            Ok(log) => log,
+            Err(error) => {
+                let outcome = Err(error);
+                if let Some(on_commit) = on_commit {
+                    on_commit(&outcome);
+                }
+                return replies::ready(outcome);
+            }
         };
-        if let Some(on_commit) = on_commit {
-            on_commit(&outcome);
+        let this = Arc::as_ptr(&log);
+        let (reply, waiting) = replies::channel(None);
+        let first = Later {
+            expect,
+            lines,
+            on_commit,
+            reply,
+        };
+        let is_first = COMMITTING.with_borrow_mut(|all| {
+            if let Some((_, later)) = all.iter_mut().find(|(stream, _)| *stream == this) {
+                later.push_back(first);
+                return false;
+            }
+            all.push((this, VecDeque::from([first])));
+            true
+        });
+        if is_first {
+            // Held until the view knows: the next append must not reach it first.
+            let mut log = locked(&log);
+            while let Some(next) = next_of(this) {
+                log.take(stream, next);
+            }
         }
-        if let (Ok(log), Ok(position)) = (&log, &outcome) {
-            log.acked.send_replace(position.last);
-        }
-        replies::ready(outcome)
+        waiting
     }
 
     fn scan(
