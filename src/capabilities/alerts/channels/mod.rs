@@ -116,9 +116,11 @@ impl Post {
     }
 
     fn bearer(mut self, key: &Secret) -> Step<Self> {
-        let value = HeaderValue::try_from(format!("Bearer {}", key.reveal()));
-        let mut value = value
-            .map_err(|_odd| Outcome::ours("its key has characters that no key has", "see it"))?;
+        let value = HeaderValue::try_from(format!("Bearer {}", key.reveal().trim()));
+        let mut value = value.map_err(|_odd| {
+            let hint = "give it again, on one line, as the service shows it";
+            Outcome::ours("its key has characters that no key has", hint)
+        })?;
         value.set_sensitive(true);
         self.headers.insert(AUTHORIZATION, value);
         Ok(self)
@@ -170,7 +172,11 @@ impl Keys<'_> {
             let secret = secret.reveal().trim();
             let path = Url::parse(secret).map(|url| url.request_target());
             let parts = [Some(secret.to_owned()), path.ok()];
-            for part in parts.into_iter().flatten() {
+            // Mail servers name one recipient of several.
+            let addresses = secret.split([',', '<', '>']).map(str::trim);
+            let addresses = addresses.filter(|one| one.contains('@'));
+            let addresses = addresses.map(str::to_owned);
+            for part in parts.into_iter().flatten().chain(addresses) {
                 if part.len() >= LEAST_SECRET {
                     text = text.replace(&part, "***");
                 }

@@ -259,6 +259,38 @@ fn a_five_is_final_and_a_four_is_not() {
 }
 
 #[test]
+fn no_recipient_is_named_in_what_is_told_of_a_failure() {
+    let (_, server) = bench(&json!({}), FAR);
+    server.says(&[("RCPT", "550 <second@example.com> is unknown")]);
+    let door = Arc::new(Door {
+        server,
+        address: FAR,
+    });
+    let mut secrets = secrets();
+    let both = "owner@example.com, second@example.com";
+    secrets.give("RECEIVING_EMAIL", Secret::new(both.into()));
+    let text = json!({ "mail": { "smtp": { "from": "alerts@example.com" } } });
+    let bench = Bench::through(&text, secrets, Some(door));
+    bench.queue(vec![firing("n1", "mail", "web", noon())]);
+    let found = bench.lines_of("notice.dead")[0]["found"].to_string();
+    assert!(found.contains("***"), "{found}");
+    assert!(!found.contains("second@"), "{found}");
+}
+
+#[test]
+fn a_server_that_never_stops_talking_is_hung_up_on() {
+    let (bench, server) = bench(&json!({}), FAR);
+    let talk = "250-8BITMIME\r\n".repeat(100_000) + "250 end";
+    server.says(&[("MAIL", Box::leak(talk.into_boxed_str()))]);
+    bench.queue(vec![firing("n1", "mail", "web", noon())]);
+    for _ in 0..20 {
+        bench.turn();
+    }
+    let found = bench.lines_of("notice.failed")[0]["found"].to_string();
+    assert!(found.contains("too large"), "{found}");
+}
+
+#[test]
 fn in_the_clear_only_to_this_machine() {
     let plain = json!({ "tls": "none", "port": 25 });
     let (far, server) = bench(&plain, FAR);
