@@ -153,6 +153,10 @@ impl Router {
             let Some(told) = self.outbox.told(&group, &channel) else {
                 continue;
             };
+            // What was told on a channel that is gone cannot be taken back.
+            if rules.channels.named(&channel).is_none() {
+                continue;
+            }
             groups.remember(&group, &channel, told.at, rules, now);
             for (key, (status, severity)) in told.alerts {
                 if status == Status::Firing {
