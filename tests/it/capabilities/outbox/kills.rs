@@ -6,6 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -152,6 +153,31 @@ fn key(heard: &Heard) -> String {
         .to_owned()
 }
 
+/// For each notice without an end on record: when it is tried again, if that is known.
+fn waiting(home: &Path) -> Vec<Option<chrono::DateTime<chrono::Utc>>> {
+    let log = std::fs::read_to_string(home.join("logs/notices.ndjson")).unwrap();
+    let mut open = BTreeMap::new();
+    for line in log.lines() {
+        // The last one may be half written while we look.
+        let Ok(line) = serde_json::from_str::<Value>(line) else {
+            continue;
+        };
+        let (Some(kind), Some(id)) = (line["kind"].as_str(), line["id"].as_str()) else {
+            continue;
+        };
+        let retry_at = line["retry_at"].as_str().and_then(|at| at.parse().ok());
+        match kind {
+            "notice.queued" | "notice.failed" => {
+                open.insert(id.to_owned(), retry_at);
+            }
+            _ => {
+                open.remove(id);
+            }
+        }
+    }
+    open.into_values().collect()
+}
+
 #[test]
 fn killed_anywhere_between_finding_and_delivery_nothing_is_lost_or_doubled() {
     let kills = if std::env::var_os("SLOW").is_some() {
@@ -160,7 +186,12 @@ fn killed_anywhere_between_finding_and_delivery_nothing_is_lost_or_doubled() {
         40
     };
     // Some calls arrive and are not answered: whether they did, only the identity tells.
-    let service = Service::start(|before| if before % 7 == 3 { "" } else { TAKEN });
+    let calm = Arc::new(AtomicBool::new(false));
+    let is_calm = Arc::clone(&calm);
+    let service = Service::start(move |before| {
+        let answers = is_calm.load(Ordering::Relaxed) || before % 7 != 3;
+        if answers { TAKEN } else { "" }
+    });
     let home = home(kills);
     let mut points = 0x9e37_79b9_u64;
     for number in 0..kills {
@@ -173,6 +204,7 @@ fn killed_anywhere_between_finding_and_delivery_nothing_is_lost_or_doubled() {
         std::thread::park_timeout(Duration::from_micros(points % 40_000));
         daemon.kill();
     }
+    calm.store(true, Ordering::Relaxed);
     let daemon = service.daemon(home.path());
     let jobs = |heard: &[Heard]| {
         let keys = heard.iter().map(key);
@@ -194,6 +226,14 @@ fn killed_anywhere_between_finding_and_delivery_nothing_is_lost_or_doubled() {
         }
         std::thread::park_timeout(Duration::from_millis(20));
     }
+    // In the end nothing waits but for a later rung of the ladder, which is minutes away.
+    until("nothing waits", || {
+        let rungs = waiting(home.path());
+        let now = chrono::Utc::now();
+        rungs
+            .iter()
+            .all(|rung| rung.is_some_and(|at| at > now + chrono::TimeDelta::minutes(1)))
+    });
     assert_eq!(daemon.stop(), Some(0));
     let mut bodies: BTreeMap<String, Value> = BTreeMap::new();
     let mut ids: BTreeMap<String, Vec<String>> = BTreeMap::new();
