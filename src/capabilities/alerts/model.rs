@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::base::time::{as_maybe_stamp, as_stamp};
 use crate::platform::alerts::Severity;
 
 /// Why a notice is sent.
@@ -56,9 +57,14 @@ pub struct NoticeAlert {
     /// One sentence; of a resolved one how it ended.
     pub summary: String,
     /// The first bad sample.
+    #[serde(serialize_with = "as_stamp")]
     pub started_at: DateTime<Utc>,
     /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        serialize_with = "as_maybe_stamp",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub ended_at: Option<DateTime<Utc>>,
     /// Its labels, with `alertname`, `severity` and `source`.
     pub labels: BTreeMap<String, String>,
@@ -85,6 +91,7 @@ pub struct Notice {
     /// The worst of its alerts that hold, or that held where none does any more.
     pub severity: Severity,
     /// When it was decided.
+    #[serde(serialize_with = "as_stamp")]
     pub at: DateTime<Utc>,
     /// The labels that the group is made by.
     pub group_labels: BTreeMap<String, String>,
@@ -102,12 +109,28 @@ pub struct Notice {
     /// A page on which it can be acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ack_url: Option<String>,
-    /// Channels that it was meant for and that could not take it, the last one last.
+    /// Channels that it was meant for and that could not take it, the last one last. Its own is
+    /// among them where somebody asked for another try.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub via: Vec<String>,
 }
 
 impl Notice {
+    /// Whether it never arrived and somebody asked for another try: it tells what was once so.
+    pub fn is_again(&self) -> bool {
+        self.via.contains(&self.channel)
+    }
+
+    /// Whether it tells that all is over, so that what was not sent before need not be.
+    pub fn ends_all(&self) -> bool {
+        self.reason == Reason::AllResolved && !self.is_firing() && !self.is_again()
+    }
+
+    /// Whether it need not be sent once all of its group is over.
+    pub fn is_overtaken(&self) -> bool {
+        self.is_firing() && !matches!(self.reason, Reason::Digest | Reason::Test)
+    }
+
     /// Whether anything in it still holds.
     pub fn is_firing(&self) -> bool {
         self.alerts

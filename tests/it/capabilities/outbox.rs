@@ -15,6 +15,7 @@ mod forms;
 mod kept;
 mod kills;
 mod mail;
+mod mishaps;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -221,7 +221,8 @@ fn rest(notice: &Notice) -> Vec<String> {
     if !notice.incident.is_empty() {
         rest.push(format!("Incident: {}", notice.incident));
     }
-    if let Some(last) = notice.via.last() {
+    let others = |name: &&String| **name != notice.channel;
+    if let Some(last) = notice.via.iter().rev().find(others) {
         rest.push(format!("Sent here because `{last}` could not take it"));
     }
     rest

@@ -198,7 +198,13 @@ async fn retry(
     // Another identity: by the old one a channel may know that it refused it.
     notice.id = format!("{id}.{}", call.now.timestamp_millis());
     notice.at = call.now;
-    notice.via.clear();
+    // By its own channel, so that it changes nothing of what is known to be so now.
+    notice.via = vec![notice.channel.clone()];
+    if (outbox.channels)().named(&notice.channel).is_none() {
+        let text = format!("there is no channel `{}` any more", notice.channel);
+        let hint = "`echopilot alert channels` lists those that there are";
+        return Err(HttpError::not_found("channel_not_found", text).hint(hint));
+    }
     let reply = RetryReply {
         id: notice.id.clone(),
         channel: notice.channel.clone(),

@@ -171,7 +171,7 @@ impl Outbox {
                 return;
             }
             let mut state = own.state();
-            for event in &events {
+            for event in events.iter().rev() {
                 if let Event::Queued(notice) = event {
                     state.release(&notice.id);
                 }
@@ -338,6 +338,20 @@ impl Outbox {
         };
         // The outcome reaches us through `committed`; nobody waits for this future.
         drop(self.journal.append(lines, None, Some(Box::new(committed))));
+    }
+
+    /// Writes all that is owed, before the process ends; not where storage refuses it.
+    async fn write_last(self: &Arc<Self>) {
+        loop {
+            self.pump();
+            if self.owed().groups.is_empty() {
+                return;
+            }
+            self.woken.notified().await;
+            if self.owed().refused.is_some() {
+                return;
+            }
+        }
     }
 
     /// Tells those who wait for an outcome that there is one.

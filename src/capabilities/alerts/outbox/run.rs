@@ -1,19 +1,20 @@
 //! The work of the outbox: looks which notices may leave, sends them, writes what came of it. All
 //! channels at the same time, one notice of each.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::event::{Event, Fate, Kind};
 use super::lane::{Condition, Next};
-use super::state::State;
+use super::state::{Clocks, State};
 use super::{Outbox, logic};
 use crate::capabilities::alerts::channels::outcome::{Fault, Found, Outcome};
 use crate::capabilities::alerts::channels::rules::{ChannelRules, Channels};
@@ -100,7 +101,8 @@ impl Outbox {
         };
         // What has no outcome by then is sent again at the next start, under the same id.
         within(&*self.clock, LAST_WORDS, last).await;
-        self.pump();
+        // What has one is not, so that it must be on record.
+        within(&*self.clock, LAST_WORDS, self.write_last()).await;
     }
 
     /// Writes what is owed; where storage has refused it, when the time for another try has come.
@@ -125,7 +127,16 @@ impl Outbox {
 
     async fn fly(self: Arc<Self>, departure: Departure) -> Landing {
         let Departure { rules, seq, notice } = departure;
-        let outcome = self.sender.send(&rules, &notice).await;
+        // One notice that cannot be put into a form must not end the lanes of all others.
+        let sending = AssertUnwindSafe(self.sender.send(&rules, &notice)).catch_unwind();
+        let outcome = sending.await.unwrap_or_else(|_told| Outcome::Again {
+            found: Found::new(
+                "sending it panicked",
+                "the log has where; it is a fault of ours",
+            ),
+            after: None,
+            fault: Fault::Notice,
+        });
         Landing {
             rules,
             seq,
@@ -221,23 +232,8 @@ impl Outbox {
                     after,
                     fault,
                 } => {
-                    let is_ours = fault == Fault::Ours;
-                    let own = || logic::pause(&rules.kind, is_ours, &notice.id, fate.attempt);
-                    let pause = after.unwrap_or_else(own);
-                    let retry_at = now.after(pause);
-                    fate.retry_at = Some(retry_at);
-                    (fate.found, fate.hint) = (found.text.clone(), found.hint.clone());
-                    let events = state.note(now.wall, Kind::Failed, fate);
-                    let lane = state.lane(&rules.name);
-                    let gate = after.unwrap_or(pause.min(MOST_PAUSE));
-                    lane.not_before = lane.not_before.max(now.uptime + gate);
-                    if is_ours {
-                        lane.breaks(now.wall, found, None);
-                    }
-                    if let Some(one) = lane.waiting.get_mut(&seq) {
-                        one.due = now.uptime + pause;
-                        one.is_blameless = fault != Fault::Notice;
-                    }
+                    let mut events = state.failed(&rules, seq, fate, (found, after, fault), now);
+                    events.extend(state.overtaken(&rules.name, seq, now.wall));
                     events
                 }
             }
@@ -269,12 +265,62 @@ impl State {
 
     /// Takes note of what became of a notice, and gives the line to be written.
     fn note(&mut self, at: DateTime<Utc>, kind: Kind, fate: Fate) -> Vec<Event> {
-        let clocks = super::Clocks {
+        let clocks = Clocks {
             wall: at,
             uptime: Duration::ZERO,
         };
         self.became(at, kind, fate.clone(), clocks);
         vec![Event::Became(kind, Box::new(fate))]
+    }
+
+    /// A try failed, and another will be made.
+    fn failed(
+        &mut self,
+        rules: &ChannelRules,
+        seq: u64,
+        mut fate: Fate,
+        (found, after, fault): (Found, Option<Duration>, Fault),
+        now: Clocks,
+    ) -> Vec<Event> {
+        let is_ours = fault == Fault::Ours;
+        let own = || logic::pause(&rules.kind, is_ours, &fate.id, fate.attempt);
+        let pause = after.unwrap_or_else(own);
+        fate.retry_at = Some(now.after(pause));
+        (fate.found, fate.hint) = (found.text.clone(), found.hint.clone());
+        let events = self.note(now.wall, Kind::Failed, fate);
+        let lane = self.lane(&rules.name);
+        let gate = after.unwrap_or(pause.min(MOST_PAUSE));
+        lane.not_before = lane.not_before.max(now.uptime + gate);
+        if is_ours {
+            lane.breaks(now.wall, found, None);
+        }
+        if let Some(one) = lane.waiting.get_mut(&seq) {
+            one.due = now.uptime + pause;
+            one.is_blameless = fault != Fault::Notice;
+        }
+        events
+    }
+
+    /// What was on its way when all of it ended, and did not arrive, need not be sent any more.
+    fn overtaken(&mut self, channel: &str, seq: u64, at: DateTime<Utc>) -> Vec<Event> {
+        let lane = self.lane(channel);
+        let Some(one) = lane.waiting.get(&seq).map(|one| Arc::clone(&one.notice)) else {
+            return Vec::new();
+        };
+        if !one.is_overtaken() {
+            return Vec::new();
+        }
+        let later = lane
+            .waiting
+            .range(seq + 1..)
+            .map(|(_, later)| &later.notice);
+        let mut over = later.filter(|later| later.group == one.group && later.ends_all());
+        let Some(by) = over.next().map(|by| by.id.clone()) else {
+            return Vec::new();
+        };
+        let mut fate = Fate::of(&one);
+        fate.by = by;
+        self.note(at, Kind::Superseded, fate)
     }
 
     /// `notice` never arrives on its channel: another takes it over where one is named.
@@ -322,7 +368,11 @@ impl State {
             let mut events = Vec::new();
             if let Some(other) = other.filter(|other| channels.named(other).is_some()) {
                 fate.fallback.clone_from(other);
-                events.push(Event::Queued(Box::new(logic::taken_over(&notice, other))));
+                let copy = logic::taken_over(&notice, other);
+                if !self.lane(other).knows(&notice) && !self.is_known(&copy.id) {
+                    self.reserve(&copy.id);
+                    events.push(Event::Queued(Box::new(copy)));
+                }
             }
             events.extend(self.note(at, Kind::Dead, fate));
             all.push(events);
@@ -387,14 +437,15 @@ impl State {
             .map(|(_, one)| Arc::clone(&one.notice));
         let all: Vec<Arc<Notice>> = earlier.chain(overdue).collect();
         let digest = logic::digest(&rules.name, &all, at);
-        let mut events = Vec::new();
+        self.reserve(&digest.id);
+        let by = digest.id.clone();
+        // First what is told instead: half of this on the medium must lose nothing.
+        let mut events = vec![Event::Queued(Box::new(digest))];
         for notice in &all {
             let mut fate = Fate::of(notice);
-            fate.by.clone_from(&digest.id);
+            fate.by.clone_from(&by);
             events.extend(self.note(at, Kind::Expired, fate));
         }
-        self.reserve(&digest.id);
-        events.push(Event::Queued(Box::new(digest)));
         Some(events)
     }
 }

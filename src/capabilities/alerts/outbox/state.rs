@@ -18,6 +18,9 @@ use crate::platform::alerts::Severity;
 const MOST_SEEN: usize = 65_536;
 /// Dead letters that are listed.
 const MOST_DEAD: usize = 200;
+/// Alerts of one group and channel whose end was told, which are remembered at most beside those
+/// that hold. Our own choice: a group in which something always holds may live for years.
+const MOST_ENDED: usize = 1_000;
 /// Outcomes that are remembered for who waits for them.
 const MOST_OUTCOMES: usize = 256;
 
@@ -85,8 +88,11 @@ impl State {
 
     /// The notice `id` could not be put on record.
     pub fn release(&mut self, id: &str) {
-        self.seen.remove(&hashed(id));
-        self.seen_in_order.retain(|known| *known != hashed(id));
+        let id = hashed(id);
+        self.seen.remove(&id);
+        // From the end: what is released was reserved just before.
+        let place = self.seen_in_order.iter().rposition(|known| *known == id);
+        place.and_then(|place| self.seen_in_order.remove(place));
     }
 
     /// The lane of `channel`.
@@ -133,12 +139,9 @@ impl State {
         let lane = self.lane(&notice.channel);
         lane.heard_of(&notice);
         let mut over = Vec::new();
-        if !notice.is_firing() && notice.reason == Reason::AllResolved {
-            let of_group = |one: &Waiting| {
-                one.notice.group == notice.group
-                    && one.notice.is_firing()
-                    && !matches!(one.notice.reason, Reason::Digest | Reason::Test)
-            };
+        if notice.ends_all() {
+            let of_group =
+                |one: &Waiting| one.notice.group == notice.group && one.notice.is_overtaken();
             let resting = lane.resting();
             let seqs: Vec<u64> = resting
                 .filter_map(|(seq, one)| of_group(one).then_some(seq))
@@ -183,6 +186,14 @@ impl State {
             told.alerts.insert(alert.key.clone(), known);
         }
         let holds = |(status, _): &(Status, Severity)| *status == Status::Firing;
+        if told.alerts.len() > MOST_ENDED {
+            let ended = told.alerts.values().filter(|known| !holds(known)).count();
+            if ended > MOST_ENDED {
+                let here: HashSet<&str> = notice.alerts.iter().map(|one| &*one.key).collect();
+                told.alerts
+                    .retain(|key, known| holds(known) || here.contains(key.as_str()));
+            }
+        }
         if !told.alerts.values().any(holds) {
             channels.remove(&notice.channel);
             if channels.is_empty() {
@@ -207,7 +218,7 @@ impl State {
                 one.attempts = fate.attempt;
                 one.due = fate
                     .retry_at
-                    .map_or(Duration::ZERO, |retry| now.when(retry));
+                    .map_or(Duration::ZERO, |retry| now.when(retry, at));
             }
         } else {
             gone = place.and_then(|seq| lane.waiting.remove(&seq));
@@ -257,9 +268,10 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// The uptime at which the wall clock shows `at`; now where that is over.
-    pub fn when(&self, at: DateTime<Utc>) -> Duration {
-        self.uptime + (at - self.wall).to_std().unwrap_or_default()
+    /// The uptime at which the wall clock shows `at`; now where that is over. `since` is when that
+    /// was decided: where the clock was set back behind it, no longer than was meant then.
+    pub fn when(&self, at: DateTime<Utc>, since: DateTime<Utc>) -> Duration {
+        self.uptime + (at - self.wall.max(since)).to_std().unwrap_or_default()
     }
 
     /// What the wall clock shows after `span`.

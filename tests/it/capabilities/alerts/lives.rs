@@ -57,7 +57,7 @@ fn an_end_that_was_not_told_is_told_in_the_next_life() {
     let all = super::queued(&world);
     let last = all.iter().rfind(|one| one["channel"] == "chat").unwrap();
     assert_eq!(last["alerts"][0]["summary"], "`probe:a` is well again");
-    assert_eq!(last["alerts"][0]["started_at"], "2026-11-21T12:00:00Z");
+    assert_eq!(last["alerts"][0]["started_at"], "2026-11-21T12:00:00.000Z");
     world.kill();
     world = world.start();
     world.clock.advance(10 * MINUTE);
@@ -87,6 +87,30 @@ fn the_end_of_what_other_routes_told_is_told_where_it_was_told() {
     ends.sort();
     let all = ["chat all_resolved -probe:a", "mail all_resolved -probe:a"];
     assert_eq!(ends, all);
+}
+
+#[test]
+fn a_channel_with_another_name_is_told_what_the_old_one_knew() {
+    let world = world(&json!({}));
+    raise(&world, "probe:a", Severity::Warning);
+    world.clock.advance(30 * SECOND);
+    looked(&world);
+    assert_eq!(told(&world), ["chat first probe:a"]);
+    let mut text = super::config(&json!({}));
+    text = text.replace("\"chat\"", "\"talk\"");
+    world.save("alerts.json", &text);
+    world.until("the edit is seen", |world| {
+        let fate = json!({ "labels": { "source": "tests", "level": "warning" } });
+        let fate = world.post("/api/alerts/route", &fate).expect(200);
+        fate["routes"][0]["channels"] == json!(["talk"])
+    });
+    looked(&world);
+    let both = ["chat first probe:a", "talk first probe:a"];
+    assert_eq!(told(&world), both, "at once");
+    resolve(&world, "probe:a");
+    world.clock.advance(6 * MINUTE);
+    looked(&world);
+    assert_eq!(told(&world)[2..], ["talk all_resolved -probe:a"]);
 }
 
 #[test]

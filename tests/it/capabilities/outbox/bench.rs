@@ -56,6 +56,7 @@ pub fn channels(text: &Value) -> Arc<Channels> {
 struct Life {
     outbox: Arc<Outbox>,
     runtime: Runtime,
+    stop: CancellationToken,
 }
 
 pub struct Bench {
@@ -159,7 +160,11 @@ impl Bench {
         for (_, work) in outbox.background(&stop) {
             runtime.spawn(work);
         }
-        self.life = Some(Life { outbox, runtime });
+        self.life = Some(Life {
+            outbox,
+            runtime,
+            stop,
+        });
         self.turn();
     }
 
@@ -168,6 +173,12 @@ impl Bench {
         let Life { runtime, .. } = self.life.take().unwrap();
         drop(runtime);
         self.begin();
+    }
+
+    /// Asks the process to end.
+    pub fn stop(&self) {
+        self.life().stop.cancel();
+        self.turn();
     }
 
     fn life(&self) -> &Life {
