@@ -212,9 +212,8 @@ fn killed_anywhere_between_finding_and_delivery_nothing_is_lost_or_doubled() {
             .collect::<BTreeSet<String>>()
     };
     let begun = Instant::now();
-    let mut last = Value::Null;
     while jobs(&service.heard()).len() < kills {
-        last = daemon.get("/api/alerts/channels").expect(200).json();
+        let last = daemon.get("/api/alerts/channels").expect(200).json();
         if begun.elapsed() > 2 * PATIENCE {
             let log = std::fs::read_to_string(home.path().join("logs/notices.ndjson")).unwrap();
             let alerts = std::fs::read_to_string(home.path().join("logs/alerts.ndjson")).unwrap();
