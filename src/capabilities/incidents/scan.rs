@@ -4,7 +4,8 @@
 //! `logs/ops_sentinel.ndjson` and `logs/production_alerts.json`. Each may be missing, foreign or
 //! broken: that is said, and the others count. Where the watcher of each fault has told of it
 //! already nobody is told again; else one alert event `incident:scan` holds for as long as
-//! something is wrong.
+//! something is wrong. What the router writes into `production_alerts.json` is no fault of its own:
+//! it is told already, and this scan's own alert is among it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -30,6 +31,10 @@ const MOST_BYTES: u64 = 4 << 20;
 const TAIL_BYTES: u64 = 256 << 10;
 /// How old a warning of the machine may be: three looks of its watch, and a little.
 const RECENT: TimeDelta = TimeDelta::minutes(10);
+/// Texts of others that are quoted at most: an alert is read on a telephone (our own choice).
+const MOST_QUOTED: usize = 20;
+/// Letters of one such text at most.
+const MOST_LETTERS: usize = 200;
 /// Faults from which on it is severe.
 const SEVERE: usize = 3;
 
@@ -158,7 +163,7 @@ fn look(files: &dyn Files, home: &Path, now: DateTime<Utc>) -> Seen {
     {
         Ok(text) => {
             let words = warnings(&text, now);
-            let listed = words.iter().cloned().collect::<Vec<_>>().join(", ");
+            let listed = quoted(words.iter().map(String::as_str));
             let text = format!("System warnings: {listed}");
             seen.add((!words.is_empty()).then_some((Fault::Host(words), text)));
         }
@@ -261,16 +266,35 @@ fn time_of(line: &Value) -> Option<DateTime<Utc>> {
 /// What a report of open alerts lists: texts, or objects with a text.
 fn production(report: &Value) -> Option<String> {
     let list = report.get("alerts").unwrap_or(report).as_array()?;
-    let texts: Vec<&str> = list
-        .iter()
-        .filter(|one| !is_over(one))
+    let open = list.iter().filter(|one| !is_over(one) && !is_ours(one));
+    let mut texts = open
         .filter_map(|one| {
             let names = ["message", "summary", "text", "alert", "name", "type"];
             one.as_str()
                 .or_else(|| names.iter().find_map(|name| one.get(name)?.as_str()))
         })
-        .collect();
-    (!texts.is_empty()).then(|| format!("Production alerts: {}", texts.join(", ")))
+        .peekable();
+    texts.peek()?;
+    Some(format!("Production alerts: {}", quoted(texts)))
+}
+
+/// `texts` in a row, each and all of bounded length: a file may hold anything.
+fn quoted<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let mut texts = texts.map(|text| text.chars().take(MOST_LETTERS).collect());
+    let mut all: Vec<String> = texts.by_ref().take(MOST_QUOTED).collect();
+    match texts.count() {
+        0 => {}
+        more => all.push(format!("and {more} more")),
+    }
+    all.join(", ")
+}
+
+/// Whether it is a row of the router's own report: told already, by its very kind.
+fn is_ours(alert: &Value) -> bool {
+    let texts = ["key", "level", "source", "started_at"];
+    let is_text = |name: &&str| alert.get(*name).is_some_and(Value::is_string);
+    texts.iter().all(|name| is_text(&name))
+        && alert.get("acknowledged").is_some_and(Value::is_boolean)
 }
 
 fn is_over(alert: &Value) -> bool {
@@ -334,6 +358,14 @@ mod tests {
             "Production alerts: queue stuck, bare"
         );
         assert_eq!(told(&json!({ "alerts": [] })), None);
+        let own = json!({ "ok": true, "ts_iso": "2026-11-21T12:00:00.000Z", "count": 1, "alerts": [{
+            "level": "error", "source": "probes", "summary": "no answer",
+            "started_at": "2026-11-21T12:00:00.000Z", "key": "probe:web", "acknowledged": false,
+        }] });
+        assert_eq!(told(&own), None, "who watches for it tells of it");
+        let flood: Vec<Value> = (0..5_000).map(|_| json!("x".repeat(1000))).collect();
+        let flood = told(&json!(flood)).unwrap();
+        assert!(flood.len() < 5000 && flood.ends_with(", and 4980 more"));
         assert_eq!(told(&json!({ "other": 1 })), None);
     }
 }
