@@ -20,6 +20,12 @@ use crate::platform::config::Accepted;
 use crate::storage::engine::{Engine, Expect, Mark, Position, StorageError};
 use crate::storage::lines::Lines;
 
+/// The line that the history begins with. What the first text of the file makes was not changed by
+/// anybody, and is told to nobody as a change.
+const FIRST_LINE: u64 = 1;
+/// Who a first text is from: no caller, but the program itself, or the file that it found.
+const BY_NOBODY: [&str; 2] = ["shipped", "file"];
+
 /// Keeper of the flags' history.
 #[derive(Debug)]
 pub(super) struct Recorder {
@@ -53,6 +59,7 @@ impl Recorder {
         now: DateTime<Utc>,
     ) -> Result<Arc<Self>, StorageError> {
         let mut state = State::default();
+        let mut first: Option<(DateTime<Utc>, String)> = None;
         engine.scan(STREAM, &Mark::default(), &mut |chunk| {
             chunk
                 .bytes
@@ -61,7 +68,15 @@ impl Recorder {
                 .for_each(|line| {
                     let change = line.change();
                     state.apply(&change, line.ts);
-                    known.note(told(&change, line.ts, &line.actor, line.seq), now);
+                    if line.seq == FIRST_LINE && BY_NOBODY.contains(&&*line.actor) {
+                        first = Some((line.ts, line.revision.clone().into_owned()));
+                    }
+                    let is_first = |(at, revision): &(DateTime<Utc>, String)| {
+                        *at == line.ts && *revision == line.revision
+                    };
+                    if !first.as_ref().is_some_and(is_first) {
+                        known.note(told(&change, line.ts, &line.actor, line.seq), now);
+                    }
                 });
             ControlFlow::Continue(())
         })?;
@@ -174,10 +189,13 @@ impl Recorder {
             }
         };
         let at = accepted.at;
+        let is_first = first == FIRST_LINE && BY_NOBODY.contains(&&*accepted.actor);
         for (change, seq) in changes.iter().zip(first..) {
             state.apply(change, at);
-            self.changes
-                .note(told(change, at, &accepted.actor, seq), at);
+            if !is_first {
+                self.changes
+                    .note(told(change, at, &accepted.actor, seq), at);
+            }
         }
         state.queue.pop_front();
         let recorded = state.queued - state.queue.len() as u64;

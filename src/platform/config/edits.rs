@@ -10,6 +10,9 @@ use super::record::STREAM;
 use crate::platform::changes::{Change, ChangeKind, Changes};
 use crate::storage::engine::Revision;
 
+/// The file whose owner tells each change of a flag by itself: what was changed is told once.
+const TOLD_BY_ITS_OWNER: &str = "flags.json";
+
 /// What was in force last, by file.
 #[derive(Debug)]
 pub(super) struct Edits {
@@ -36,7 +39,7 @@ impl Edits {
         now: DateTime<Utc>,
     ) {
         let before = self.known.insert(file.to_owned(), revision.clone());
-        if before.is_none_or(|before| before == *revision) {
+        if before.is_none_or(|before| before == *revision) || file == TOLD_BY_ITS_OWNER {
             return;
         }
         let change = Change {

@@ -84,6 +84,30 @@ fn a_flag_that_was_flipped_just_before_is_named_first() {
 }
 
 #[test]
+fn what_the_first_text_makes_is_no_change() {
+    let mut world = world();
+    world.advance(MINUTE);
+    raise(&world, "slo:checkout:page", &[("series", "checkout")]);
+    let shown = whole(&world, &id(&only(&world)));
+    assert_eq!(names(&shown), [""; 0], "{shown}");
+    // Nor after the journal was folded again; what somebody makes is one, also by hand.
+    world.restart();
+    let flags = world.home().join("configs/flags.json");
+    let text = fs::read_to_string(flags).unwrap();
+    let text = text.replacen("true", "false", 1);
+    world.save("flags.json", &text);
+    world.until("it is on record", |world| {
+        !world.journal_of("feature_flags", "flag.changed").is_empty()
+    });
+    flip(&world, "shop.new", true);
+    world.advance(MINUTE * 20);
+    raise(&world, "probe:web", &[]);
+    let shown = whole(&world, &id(&all(&world)[0]));
+    assert_eq!(names(&shown).len(), 2, "{shown}");
+    assert!(names(&shown).contains(&"shop.new".to_owned()), "{shown}");
+}
+
+#[test]
 fn a_flip_followed_by_errors_is_an_incident_within_a_minute() {
     /// Requests in a push.
     const REQUESTS: u64 = 200;
