@@ -159,7 +159,8 @@ fn safe(text: &str) -> String {
         }
         out.push(letter);
     }
-    out
+    // Bare addresses become links too in most readers (GFM §6.9).
+    out.replace("://", ":\\//").replace("www.", "www\\.")
 }
 
 /// A span for people: `6 h 2 min`, `40 s`.

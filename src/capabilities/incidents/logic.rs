@@ -36,7 +36,7 @@ pub(super) fn decide(book: &Book, windows: &Windows, record: &Record) -> Vec<Inc
     let finding = &*record.finding;
     match &record.what {
         What::Fired | What::Changed => raised(book, windows, finding, record.at),
-        What::Acknowledged { by } => acknowledged(book, &finding.key, by),
+        What::Acknowledged { by } => acknowledged(book, &finding.key, by, record.at),
         What::Resolved => ended(book, finding),
     }
 }
@@ -158,7 +158,7 @@ fn is_related(
         && (incident.sources.contains(&finding.source) || finding.labels.iter().any(shares))
 }
 
-fn acknowledged(book: &Book, key: &str, by: &str) -> Vec<IncidentEvent> {
+fn acknowledged(book: &Book, key: &str, by: &str, at: DateTime<Utc>) -> Vec<IncidentEvent> {
     let Some(incident) = book.of_alert(key) else {
         return Vec::new();
     };
@@ -166,7 +166,12 @@ fn acknowledged(book: &Book, key: &str, by: &str) -> Vec<IncidentEvent> {
         .members
         .get(key)
         .is_some_and(|one| one.ended_at.is_none());
-    if incident.state != State::Open || !holds {
+    // Alert events that made no line come again after a restart: what was said before somebody
+    // opened it again does not hold for what goes on since.
+    let mut told = incident.entries.iter().rev();
+    let reopened = told.find(|entry| entry.what == "reopened");
+    let is_stale = reopened.is_some_and(|entry| at < entry.at);
+    if incident.state != State::Open || !holds || is_stale {
         return Vec::new();
     }
     vec![IncidentEvent::Acknowledged(Act {

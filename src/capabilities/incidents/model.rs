@@ -192,6 +192,8 @@ pub struct Incident {
     pub impact: Option<Impact>,
     /// What happened since it was opened.
     pub entries: Vec<Entry>,
+    /// Recovery actions that were held, by how and name: each is told once.
+    pub held: BTreeSet<(&'static str, String)>,
     /// Entries that were too many to be kept.
     pub more_entries: u64,
 }

@@ -79,6 +79,8 @@ impl Incidents {
         id: &str,
         found: &Found,
     ) -> Result<(), crate::storage::engine::StorageError> {
+        // Until it is on record: of two at a time each would see the limits as they were.
+        let beginning = self.beginning.lock().await;
         let switched = self.wiring.switches.get();
         let book = self.book();
         let (true, Some(incident)) = (switched.is_on(Switch::Autorecover), book.find(id)) else {
@@ -110,6 +112,7 @@ impl Incidents {
         // The line goes first: whatever happens then, it is known that it began.
         let started = IncidentEvent::Started(told(format!("for `{}`", found.key)));
         self.write(&[started], now).await?;
+        drop(beginning);
         let outcome = self.carry_out(&carrier, action, incident, found, now).await;
         let ended = match outcome {
             Ok(said) => IncidentEvent::Done(told(said)),
@@ -191,14 +194,12 @@ fn planned(rules: &IncidentsRules, action: &Action, carrier: &Carrier) -> Option
 }
 
 /// Whether the incident tells of the same already.
-fn is_told(incident: &Incident, held: &IncidentEvent) -> bool {
+pub(super) fn is_told(incident: &Incident, held: &IncidentEvent) -> bool {
     let (what, one) = match held {
         IncidentEvent::Frozen(one) => ("recovery_frozen", one),
         IncidentEvent::Planned(one) => ("recovery_planned", one),
         IncidentEvent::Limited(one) => ("recovery_limited", one),
         _ => return false,
     };
-    let begin = format!("`{}` ", one.action);
-    let mut entries = incident.entries.iter();
-    entries.any(|entry| entry.what == what && entry.text.starts_with(&begin))
+    incident.held.contains(&(what, one.action.clone()))
 }

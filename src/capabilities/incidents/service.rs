@@ -63,6 +63,8 @@ pub(super) struct Incidents {
     journal: Journal,
     book: Arc<Mutex<Arc<Book>>>,
     turn: tokio::sync::Mutex<()>,
+    /// Held from the look at the limits of a recovery action until its beginning is on record.
+    pub(super) beginning: tokio::sync::Mutex<()>,
 }
 
 impl Incidents {
@@ -86,6 +88,7 @@ impl Incidents {
             journal,
             book: Arc::new(Mutex::new(Arc::new(book))),
             turn: tokio::sync::Mutex::default(),
+            beginning: tokio::sync::Mutex::default(),
             wiring: wiring.clone(),
         }))
     }

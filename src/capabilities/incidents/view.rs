@@ -85,7 +85,8 @@ impl Book {
         at: DateTime<Utc>,
         alert_seq: Option<u64>,
     ) {
-        self.alert_seq = self.alert_seq.max(alert_seq);
+        // The last one, not the highest: the journal of alert events may have begun again.
+        self.alert_seq = alert_seq.or(self.alert_seq);
         if let IncidentEvent::Opened(opened) = event {
             self.open(opened, at);
             return;
@@ -128,6 +129,7 @@ impl Book {
             suspects: opened.suspects.clone(),
             impact: None,
             entries: Vec::new(),
+            held: std::collections::BTreeSet::new(),
             more_entries: 0,
         };
         incident.join(found, at);
@@ -261,6 +263,12 @@ impl Incident {
     }
 
     fn tried(&mut self, at: DateTime<Utc>, what: &'static str, one: &Recovery) {
+        if matches!(
+            what,
+            "recovery_planned" | "recovery_frozen" | "recovery_limited"
+        ) {
+            self.held.insert((what, one.action.clone()));
+        }
         let text = match one.detail.as_str() {
             "" => format!("`{}` ({})", one.action, one.how),
             detail => format!("`{}` ({}): {detail}", one.action, one.how),
