@@ -1,6 +1,7 @@
 //! Keeps what a visit reads: mails are read off the serving threads, written in one group with how
 //! far their mailbox is read, and known from then on.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -126,9 +127,9 @@ impl Visit {
             host: "the mail server".into(),
         })?;
         let view = self.book.view();
-        let met = read.into_iter();
+        let (met, mut found) = (read.into_iter(), BTreeSet::new());
         Ok(met
-            .filter_map(|(mail, is_sent)| view.met(mail, is_sent))
+            .filter_map(|(mail, is_sent)| view.met(mail, is_sent, &mut found))
             .collect())
     }
 }

@@ -129,6 +129,8 @@ impl Support {
                 if let Some(until) = failures.and_then(paused_until)
                     && !is_asked
                     && now < until
+                    // A clock that was put back holds nothing up.
+                    && failures.is_some_and(|failures| failures.last <= now)
                 {
                     return Ok(Ran::Held(held(failures, until)));
                 }

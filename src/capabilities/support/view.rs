@@ -1,7 +1,7 @@
 //! What the journal means now: the mails of the last weeks, how far each mailbox is read, and how
 //! often the mailbox could not be read in a row.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -160,8 +160,9 @@ impl SupportView {
         self.failures
     }
 
-    /// What becomes of a mail that was fetched: `None` where it is known already.
-    pub fn met(&self, mail: Mail, is_sent: bool) -> Option<Event> {
+    /// What becomes of a mail that was fetched: `None` where it is known already. `found` are those
+    /// that others of the same batch were found to be: of two alike each is one.
+    pub fn met(&self, mail: Mail, is_sent: bool, found: &mut BTreeSet<u64>) -> Option<Event> {
         if self.numbers.contains_key(&number_of(&mail)) {
             return None;
         }
@@ -173,13 +174,17 @@ impl SupportView {
                 && known.mailbox == mail.mailbox
                 && known.size == mail.size
         };
-        let known = self.mails.iter().find(|(_, entry)| is_same(entry));
+        let mut known = self.mails.iter();
+        let known = known.find(|(seq, entry)| is_same(entry) && !found.contains(seq));
         Some(match known {
-            Some((seq, _)) => Event::Renumbered(Renumbered {
-                mail: *seq,
-                uid_validity: mail.uid_validity,
-                uid: mail.uid,
-            }),
+            Some((seq, _)) => {
+                found.insert(*seq);
+                Event::Renumbered(Renumbered {
+                    mail: *seq,
+                    uid_validity: mail.uid_validity,
+                    uid: mail.uid,
+                })
+            }
             None if is_sent => Event::Sent(Box::new(mail)),
             None => Event::Seen(Box::new(mail)),
         })

@@ -3,6 +3,7 @@
 pub mod corpus;
 mod dovecot;
 mod hostile;
+mod kept;
 mod lab;
 mod plain;
 mod triage;

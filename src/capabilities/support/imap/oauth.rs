@@ -18,6 +18,8 @@ use crate::seams::outbound::{Allow, Limits, Outbound, Request};
 
 /// How long before its end a token is renewed: 5 minutes, `ops.md` §4.3.
 const EARLY: Duration = Duration::from_mins(5);
+/// Seconds that a token is held at most: a day (our own choice; both givers say an hour).
+const LONGEST_SECS: u64 = 86_400;
 /// Bytes of a token at most (our own choice; Microsoft's have up to 4 KiB).
 const MOST_TOKEN: usize = 16 << 10;
 
@@ -95,7 +97,9 @@ impl Tokens {
         }
         let given = given(doors, oauth, &asked).await?;
         let token = Arc::new(Secret::new(given.access_token));
-        let lasts = Duration::from_secs(given.expires_in.unwrap_or_default());
+        // As long as a giver may say: reckoned with, more would overflow.
+        let secs = given.expires_in.unwrap_or_default().min(LONGEST_SECS);
+        let lasts = Duration::from_secs(secs);
         *self.held() = Some(Held {
             token: Arc::clone(&token),
             asked,

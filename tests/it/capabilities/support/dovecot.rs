@@ -1,6 +1,7 @@
 //! A real Dovecot: no mail is marked as read, every mail counts, restarts and new numberings lose
 //! and double nothing, tokens open the mailbox.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -160,6 +161,10 @@ fn a_new_numbering_doubles_no_mail() {
     assert_eq!(inbox(&report), (31, 31, true));
     assert_eq!(remembered(&daemon), 31);
     assert_eq!(inbox(&digest(&daemon)), (31, 0, true));
+    let lines = std::fs::read_to_string(home.path().join("logs/support_digest.ndjson")).unwrap();
+    let last: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    let members: BTreeSet<String> = last.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(members, super::kept::members_of_a_digest());
 }
 
 /// Who says whether a token is good, who gives tokens out, and how often the latter was asked.
@@ -182,7 +187,7 @@ fn givers() -> (u16, u16, Arc<AtomicU32>) {
             ),
             1 => (
                 200,
-                json!({ "access_token": "bad-token", "expires_in": 60 }).to_string(),
+                json!({ "access_token": "bad-token", "expires_in": u64::MAX }).to_string(),
             ),
             _ => (400, json!({ "error": "invalid_grant" }).to_string()),
         }

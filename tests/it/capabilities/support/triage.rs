@@ -10,12 +10,12 @@ use super::corpus::{self, Dice, OURS, Sample, Truth, mangled};
 use echopilot::capabilities::support::model::{Fetched, Kind, Mail};
 use echopilot::capabilities::support::triage::{self, DayCounts, Input, Rules};
 
-fn now() -> DateTime<Utc> {
+pub fn now() -> DateTime<Utc> {
     "2026-11-21T12:00:00Z".parse().expect("a time")
 }
 
 /// As the server would give `raw`.
-fn fetched(raw: &[u8], uid: u32) -> Fetched {
+pub fn fetched(raw: &[u8], uid: u32) -> Fetched {
     let end = raw
         .windows(4)
         .position(|four| four == b"\r\n\r\n")
