@@ -19,6 +19,10 @@ use crate::base::money::TooLarge;
 use crate::base::time::stamp;
 use crate::platform::http::{Call, HttpError, JsonBody, QueryParams, Reply, Route, Routes, Scope};
 
+/// Tokens of one kind in one use at most, a million millions: tokens cannot be taken back, and what
+/// is far beyond would break the reckoning of its month for good (our own choice).
+const MOST_TOKENS: u64 = 1_000_000_000_000;
+
 /// Bytes of a batch of uses: 1,000 of 256 bytes.
 const MAX_BODY: usize = 256 * 1024;
 
@@ -193,6 +197,11 @@ impl UseBody {
                     output: self.output_tokens.unwrap_or_default(),
                     cached: self.cached_tokens.unwrap_or_default(),
                 };
+                let most = tokens.input.max(tokens.output).max(tokens.cached);
+                if most > MOST_TOKENS {
+                    let told = format!("a use of {most} tokens, allowed are {MOST_TOKENS}");
+                    return Err(bad_use(&told));
+                }
                 (model, Used::Tokens(tokens))
             }
             _ => {

@@ -194,6 +194,7 @@ impl Costs {
     ) -> Result<Vec<Taken>, UsageError> {
         let view = self.kept.lock();
         let mut seen: BTreeMap<String, UsageRecorded> = BTreeMap::new();
+        let mut sums: BTreeMap<(String, NaiveDate), Ratio> = BTreeMap::new();
         let mut taken = Vec::with_capacity(uses.len());
         for (at, mut usage) in uses.into_iter().enumerate() {
             let bad = |fault| UsageError::Bad {
@@ -220,9 +221,11 @@ impl Costs {
                     return Err(bad(UseFault::Full));
                 }
                 if let Used::Quantity(quantity) = &usage.used {
-                    let mut sum = known.cloned().unwrap_or_default();
                     let day = usage.at.date_naive();
-                    sum.add(day, *quantity).map_err(|large| bad(large.into()))?;
+                    let before = || known.and_then(|known| known.quantities.get(&day).copied());
+                    let sum = sums.entry((usage.item.clone(), day));
+                    let sum = sum.or_insert_with(|| before().unwrap_or(Ratio::ZERO));
+                    *sum = sum.plus(*quantity).map_err(|large| bad(large.into()))?;
                 }
                 seen.insert(usage.id.clone(), usage.clone());
             }

@@ -55,6 +55,9 @@ fn a_use_is_counted_once_also_after_a_restart() {
     let other = json!({"item": "egress", "quantity": "1.6", "id": "a"});
     let refused = world.post("/api/costs/usage", &other).expect(409);
     assert_eq!(refused["error"], "id_conflict");
+    let huge = json!({"model": "small", "input_tokens": u64::MAX, "id": "huge"});
+    let refused = world.post("/api/costs/usage", &huge).expect(400);
+    assert_eq!(refused["error"], "bad_usage");
     // Twice in one call is once; a wrong one among them and none is taken.
     let twice = json!({"usage": [
         {"item": "egress", "quantity": 1, "id": "b"}, {"item": "egress", "quantity": 1, "id": "b"},
