@@ -293,8 +293,7 @@ fn quoted<'a>(texts: impl Iterator<Item = &'a str>) -> String {
 fn is_ours(alert: &Value) -> bool {
     let texts = ["key", "level", "source", "started_at"];
     let is_text = |name: &&str| alert.get(*name).is_some_and(Value::is_string);
-    texts.iter().all(|name| is_text(&name))
-        && alert.get("acknowledged").is_some_and(Value::is_boolean)
+    texts.iter().all(is_text) && alert.get("acknowledged").is_some_and(Value::is_boolean)
 }
 
 fn is_over(alert: &Value) -> bool {
