@@ -163,7 +163,10 @@ impl Incidents {
     ) -> Vec<Suspect> {
         let from = started_at - LOOK_BACK;
         let changes = self.wiring.changes.between(from, detected_at);
-        rank(scope, started_at, &changes)
+        let splits = self.wiring.samples.splits();
+        rank(scope, started_at, &changes, &|change| {
+            splits.of(&change.name, change.at, detected_at)
+        })
     }
 
     /// Lets whoever tells people know what is known.

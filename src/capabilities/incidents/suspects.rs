@@ -3,7 +3,9 @@
 //! Score = nearness × kind × scope, from 0 to 1. Nearness halves every ten minutes or so before the
 //! first bad sample, and is a quarter of that for what came after it. A failed task is more often a
 //! symptom than a cause, and a configuration file more often neither. What names a thing that the
-//! alerts name as well counts double; what names only others counts half.
+//! alerts name as well counts double; what names only others counts half. Where samples told which
+//! variant of a flag they saw, a flag whose variants fail differently counts three times as much,
+//! and one whose variants fail alike a third; the score is cut at 1.
 
 use std::collections::BTreeSet;
 
@@ -11,6 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::model::Suspect;
 use crate::platform::changes::{Change, ChangeKind};
+use crate::platform::samples::VariantCount;
 
 /// How far before the first bad sample changes are looked at (ops notes §2.6).
 pub(super) const LOOK_BACK: TimeDelta = TimeDelta::minutes(60);
@@ -23,6 +26,16 @@ const HALF_MINUTES: f64 = 10.0;
 const AFTERWARDS: f64 = 0.25;
 /// The file whose edits are told flag by flag.
 const FLAGS_FILE: &str = "flags.json";
+
+/// Bad requests that a comparison of variants needs at least (our own choice).
+const LEAST_BAD: u64 = 5;
+/// Requests that each variant needs at least to be compared (our own choice).
+const LEAST_SEEN: u64 = 20;
+/// Variants fail differently when the worse one's error ratio is this many times the other's, and
+/// alike when it is not half of that (our own choice).
+const DIFFERENT: f64 = 3.0;
+/// What such a difference weighs (our own choice).
+const SPLIT_WEIGHT: f64 = 3.0;
 
 /// What an incident is about.
 #[derive(Debug, Default)]
@@ -76,12 +89,23 @@ fn parts(name: &str) -> impl Iterator<Item = String> {
         .map(str::to_lowercase)
 }
 
-/// `changes`, the likeliest cause first.
-pub(super) fn rank(scope: &Scope, started_at: DateTime<Utc>, changes: &[Change]) -> Vec<Suspect> {
+/// `changes`, the likeliest cause first; `split` gives requests by variant since a flag's change.
+pub(super) fn rank(
+    scope: &Scope,
+    started_at: DateTime<Utc>,
+    changes: &[Change],
+    split: &dyn Fn(&Change) -> Vec<VariantCount>,
+) -> Vec<Suspect> {
     let mut suspects: Vec<Suspect> = changes
         .iter()
         .filter(|change| !is_told_otherwise(scope, change))
-        .map(|change| suspect(scope, started_at, change))
+        .map(|change| {
+            let mut suspect = suspect(scope, started_at, change);
+            if matches!(change.kind, ChangeKind::Flag | ChangeKind::Rollout) {
+                weigh_split(&mut suspect, &split(change));
+            }
+            suspect
+        })
         .collect();
     suspects.sort_by(|a, b| {
         let by_score = b.score.total_cmp(&a.score);
@@ -89,6 +113,38 @@ pub(super) fn rank(scope: &Scope, started_at: DateTime<Utc>, changes: &[Change])
     });
     suspects.truncate(MOST);
     suspects
+}
+
+/// Lets `suspect` count more where the variants of the flag fail differently, less where alike.
+fn weigh_split(suspect: &mut Suspect, variants: &[VariantCount]) {
+    let ratio = |one: &VariantCount| one.bad as f64 / (one.good + one.bad) as f64;
+    let seen = variants
+        .iter()
+        .filter(|one| one.good + one.bad >= LEAST_SEEN);
+    let worst = seen.clone().max_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+    let best = seen.min_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+    let (Some(worst), Some(best)) = (worst, best) else {
+        return;
+    };
+    if worst.variant == best.variant || worst.bad < LEAST_BAD {
+        return;
+    }
+    let percent = |one: &VariantCount| format!("{:.1} %", ratio(one) * 100.0);
+    let told = format!(
+        "{} of requests that saw `{}` failed, {} of those that saw `{}`",
+        percent(worst),
+        worst.variant,
+        percent(best),
+        best.variant
+    );
+    let times = ratio(worst) / ratio(best).max(f64::MIN_POSITIVE);
+    let weight = match times {
+        _ if times >= DIFFERENT => SPLIT_WEIGHT,
+        _ if times < DIFFERENT / 2.0 => 1.0 / SPLIT_WEIGHT,
+        _ => 1.0,
+    };
+    suspect.score = ((suspect.score * weight).min(1.0) * 1000.0).round() / 1000.0;
+    suspect.reasons.push(told);
 }
 
 /// What is a change in name only: it is told by others, or it is the fault itself.

@@ -19,6 +19,7 @@ mod ring;
 mod rows;
 mod series;
 mod shelf;
+mod splits;
 mod state;
 mod store;
 #[cfg(test)]
@@ -29,4 +30,5 @@ pub use histogram::{BUCKETS, Histogram, bound_of, bucket_of};
 pub use line::{STREAM, TIERS};
 pub use query::{Gauges, Minute, SeriesInfo};
 pub use rows::{Counts, Row, Rows, minute_of, minute_start};
+pub use splits::{Splits, VariantCount};
 pub use store::{Committed, Committing, Samples};

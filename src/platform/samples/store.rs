@@ -12,6 +12,7 @@ use super::line::{self, STREAM, TIERS};
 use super::pending::Pending;
 use super::rows::{Rows, minute_of};
 use super::series::Wish;
+use super::splits::Splits;
 use super::state::{Event, State};
 use super::tiers::{self, LastClosed};
 use crate::seams::clock::Clock;
@@ -54,6 +55,7 @@ pub(super) struct Inner {
     pub(super) tiers: Kept<LastClosed>,
     /// Always locked before the view, never the other way round.
     pending: Mutex<Pending>,
+    splits: Splits,
 }
 
 impl Samples {
@@ -84,6 +86,7 @@ impl Samples {
                 kept,
                 tiers,
                 pending: Mutex::default(),
+                splits: Splits::default(),
             }),
         })
     }
@@ -98,6 +101,11 @@ impl Samples {
         pending.refused = pending.refused.saturating_add(refused);
         pending.add(source, rows, uptime);
         refused
+    }
+
+    /// Good and bad requests by what a flag was to them.
+    pub fn splits(&self) -> &Splits {
+        &self.inner.splits
     }
 
     /// Rows that `source` adds are written when they are this old; one second where nothing is

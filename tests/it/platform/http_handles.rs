@@ -108,10 +108,10 @@ fn h03_connections_leave_handles_to_storage() {
 #[test]
 fn h03_without_a_handle_clients_are_turned_away_at_once() {
     let home = tempfile::tempdir().unwrap();
-    let daemon = daemon(home.path(), 40);
-    let mut crowd = crowd(&daemon, 100);
+    let daemon = daemon(home.path(), 72);
+    let mut crowd = crowd(&daemon, 140);
     let answered = answered(&mut crowd);
-    assert!((2..=36).contains(&answered), "{answered} of 100");
+    assert!((2..=68).contains(&answered), "{answered} of 140");
     let told = daemon
         .talk
         .iter()

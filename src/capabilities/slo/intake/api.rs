@@ -59,6 +59,9 @@ struct PushRequest {
     /// When it was, RFC 3339. Default now.
     #[serde(default)]
     ts: Option<String>,
+    /// What these requests saw, variant by flag, at most 16: for the causes of incidents.
+    #[serde(default)]
+    flags: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -154,6 +157,7 @@ async fn take(
     let store = &intake.doors.samples;
     let Some(id) = id else {
         store.add(SOURCE, rows);
+        push::record_flags(&samples, store.splits(), call.now);
         return Ok(Reply::accepted(PushReply {
             accepted,
             durable: false,
@@ -161,6 +165,9 @@ async fn take(
         }));
     };
     let committed = store.commit(SOURCE, rows, None, Some(&id)).await?;
+    if !committed.repeated {
+        push::record_flags(&samples, store.splits(), call.now);
+    }
     Ok(Reply::ok(PushReply {
         accepted,
         durable: true,
@@ -172,7 +179,9 @@ fn one_or_several(body: PushRequest) -> Result<(Vec<SampleBody>, Option<String>)
     let id = body.id;
     let none = body.good.is_none() && body.bad.is_none() && body.duration_ms.is_none();
     match (body.samples, body.series) {
-        (Some(samples), None) if none && body.ok.is_none() && body.ts.is_none() => {
+        (Some(samples), None)
+            if none && body.ok.is_none() && body.ts.is_none() && body.flags.is_empty() =>
+        {
             Ok((samples, id))
         }
         (None, Some(series)) => {
@@ -183,6 +192,7 @@ fn one_or_several(body: PushRequest) -> Result<(Vec<SampleBody>, Option<String>)
                 duration_ms: body.duration_ms,
                 ok: body.ok,
                 ts: body.ts,
+                flags: body.flags,
             };
             Ok((vec![one], id))
         }

@@ -5,7 +5,7 @@
 //! counts at once and is in the journal within a second; a crash in between loses it, and the
 //! answer says so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::rules::{Kind, Source};
 use crate::base::names::{is_name, nearest};
-use crate::platform::samples::{Rows, Samples};
+use crate::platform::samples::{Rows, Samples, Splits};
 
 /// Under this name pushed samples stand in the journal.
 pub(super) const SOURCE: &str = "push";
@@ -56,7 +56,16 @@ pub(super) struct SampleBody {
     /// When it was, RFC 3339. Default now.
     #[serde(default)]
     pub(super) ts: Option<String>,
+    /// What these requests saw, variant by flag, at most 16: for the causes of incidents.
+    #[serde(default)]
+    pub(super) flags: BTreeMap<String, String>,
 }
+
+/// Flags of one sample at most (our own choice: those that a page depends on).
+const MAX_FLAGS: usize = 16;
+
+/// Bytes of a flag's key or of a variant at most (our own choice).
+const MAX_FLAG: usize = 128;
 
 /// Why a sample is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,6 +141,7 @@ pub(super) fn rows(
             new.insert(body.series.clone());
         }
         add(&mut rows, body, now).map_err(refuse)?;
+        check_flags(&body.flags).map_err(refuse)?;
     }
     let mut known = created.lock();
     if known.len() + new.len() > MAX_CREATED {
@@ -141,6 +151,44 @@ pub(super) fn rows(
     }
     known.append(&mut new);
     Ok(rows)
+}
+
+fn check_flags(flags: &BTreeMap<String, String>) -> Result<(), Refused> {
+    let hint = r#"{"series":"shop","bad":1,"flags":{"checkout.v2":"true"}}"#;
+    if flags.len() > MAX_FLAGS {
+        let detail = format!(
+            "{} flags in one sample, at most {MAX_FLAGS} are taken",
+            flags.len()
+        );
+        return Err(Refused::new("bad_flags", detail, hint));
+    }
+    let fits = |text: &String| {
+        !text.is_empty() && text.len() <= MAX_FLAG && !text.chars().any(char::is_control)
+    };
+    if flags
+        .iter()
+        .all(|(flag, variant)| fits(flag) && fits(variant))
+    {
+        return Ok(());
+    }
+    let detail =
+        format!("a flag or variant is not 1..={MAX_FLAG} bytes without control characters");
+    Err(Refused::new("bad_flags", detail, hint))
+}
+
+/// Counts what the requests of good samples saw.
+pub(super) fn record_flags(bodies: &[SampleBody], splits: &Splits, now: DateTime<Utc>) {
+    for body in bodies.iter().filter(|body| !body.flags.is_empty()) {
+        let at = body.ts.as_ref().and_then(|text| text.parse().ok());
+        let counts = match body.duration_ms {
+            Some(_) if body.ok == Some(false) => (0, 1),
+            Some(_) => (1, 0),
+            None => (body.good.unwrap_or(0), body.bad.unwrap_or(0)),
+        };
+        for (flag, variant) in &body.flags {
+            splits.record(flag, variant, counts, at.unwrap_or(now), now);
+        }
+    }
 }
 
 /// Whether callers may push samples of `series`.

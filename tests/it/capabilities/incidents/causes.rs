@@ -108,6 +108,41 @@ fn what_the_first_text_makes_is_no_change() {
 }
 
 #[test]
+fn a_flag_whose_variants_fail_differently_goes_before_a_nearer_one() {
+    let mut world = world();
+    for flag in ["basket.v2", "ui.theme"] {
+        flip(&world, flag, false);
+    }
+    world.advance(MINUTE * 70);
+    flip(&world, "basket.v2", true);
+    world.advance(MINUTE * 9);
+    flip(&world, "ui.theme", true);
+    world.advance(MINUTE);
+    let push = |basket: &str, theme: &str, good: u64, bad: u64| {
+        let flags = json!({ "basket.v2": basket, "ui.theme": theme });
+        let body = json!({ "series": "web", "good": good, "bad": bad, "flags": flags });
+        world
+            .post("/api/slo/samples?create_series=true", &body)
+            .expect(202);
+    };
+    // Whether the theme is new makes no difference; the basket does.
+    for theme in ["true", "false"] {
+        push("true", theme, 60, 40);
+        push("false", theme, 100, 0);
+    }
+    let body = json!({ "series": "web", "good": 1, "flags": { "a": "" } });
+    let refused = world.post("/api/slo/samples", &body).expect(400);
+    assert_eq!(refused["error"], "bad_flags", "{refused}");
+    raise(&world, "probe:elsewhere", &[]);
+    let shown = whole(&world, &id(&only(&world)));
+    assert_eq!(names(&shown), ["basket.v2", "ui.theme"], "{shown}");
+    let reasons = shown["suspects"][0]["reasons"].to_string();
+    let told = "40.0 % of requests that saw `true` failed, 0.0 % of those that saw `false`";
+    assert!(reasons.contains(told), "{reasons}");
+    world.restart();
+}
+
+#[test]
 fn a_flip_followed_by_errors_is_an_incident_within_a_minute() {
     /// Requests in a push.
     const REQUESTS: u64 = 200;
