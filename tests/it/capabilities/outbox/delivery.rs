@@ -79,7 +79,14 @@ fn next_after(bench: &Bench, url: &str, most: Duration) -> Duration {
 
 #[test]
 fn what_a_channel_asks_for_beats_our_own_pause_to_the_tenth() {
-    let rows: [(u16, &[(&'static str, &str)], &str, f64); 4] = [
+    /// Status, headers and body of an answer, and seconds until the next try.
+    type Row = (
+        u16,
+        &'static [(&'static str, &'static str)],
+        &'static str,
+        f64,
+    );
+    let rows: [Row; 4] = [
         (429, &[("retry-after", "7")], "", 7.0),
         (
             503,

@@ -98,10 +98,10 @@ fn a_webhook_is_signed_by_the_standard_and_has_the_shape_of_alertmanagers() {
     let header = |name: &str| request.headers[name].to_str().unwrap().to_owned();
     let key = openssl::base64::decode_block(SIGNING.trim_start_matches("whsec_")).unwrap();
     let key = PKey::hmac(&key).unwrap();
-    let mut signed = format!("n1.{}.", header("webhook-timestamp")).into_bytes();
-    signed.extend_from_slice(&request.body);
+    let mut content = format!("n1.{}.", header("webhook-timestamp")).into_bytes();
+    content.extend_from_slice(&request.body);
     let mut signer = Signer::new(MessageDigest::sha256(), &key).unwrap();
-    let proof = signer.sign_oneshot_to_vec(&signed).unwrap();
+    let proof = signer.sign_oneshot_to_vec(&content).unwrap();
     let proof = format!("v1,{}", openssl::base64::encode_block(&proof));
     assert_eq!(header("webhook-signature"), proof);
     let body = body(&request);
