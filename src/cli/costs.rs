@@ -65,7 +65,7 @@ fn table(answer: &Value, output: &mut Output) -> Result<(), Failure> {
         .collect();
     if rows.is_empty() {
         output.talk("nothing costs anything in this month, by `configs/costs.json`");
-        return Ok(());
+        return rest(answer, output);
     }
     output.table(&["ITEM", "KIND", "USED", "COST", ""], &rows)?;
     output.line("")?;
@@ -89,6 +89,32 @@ fn table(answer: &Value, output: &mut Output) -> Result<(), Failure> {
     {
         let each = each.as_str().unwrap_or_default();
         output.line(&format!("{each} {} for 1,000 requests", safe(currency)))?;
+    }
+    rest(answer, output)
+}
+
+/// Budgets, and what is in no line.
+fn rest(answer: &Value, output: &mut Output) -> Result<(), Failure> {
+    for budget in elements(answer, "budgets") {
+        let reached = elements(budget, "reached_percent").filter_map(Value::as_u64);
+        let reached = reached.max().unwrap_or(0);
+        let mut line = format!(
+            "budget `{}`: {} of {} {}",
+            of(budget, "/budget"),
+            of(budget, "/spent/amount"),
+            of(budget, "/bound/amount"),
+            of(budget, "/bound/currency")
+        );
+        if reached > 0 {
+            let style = if reached >= 100 {
+                Style::Red
+            } else {
+                Style::Yellow
+            };
+            let told = output.paint(style, &format!("{reached} % reached"));
+            line = format!("{line}, {told}");
+        }
+        output.line(&line)?;
     }
     if of(answer, "/late") != "0" {
         output.talk(&format!("told late: {}", of(answer, "/late")));

@@ -50,9 +50,14 @@ impl Costs {
         let mut holding = BTreeSet::new();
         for budget in &rules.budgets {
             let state = watch::judge(budget, &cost, &outlook)?;
-            for percent in &state.reached {
+            // The highest first: of several crossed at once it alone is told, the others are noted.
+            let mut tells = true;
+            for percent in state.reached.iter().rev() {
                 holding.insert(format!("{BUDGET}{}:{percent}", budget.name));
-                self.reach(budget, &state, *percent, month, now).await?;
+                let is_new = self
+                    .reach(budget, &state, (*percent, tells), month, now)
+                    .await?;
+                tells = tells && !is_new;
             }
             let key = format!("{FORECAST}{}", budget.name);
             let begun = said
@@ -79,15 +84,16 @@ impl Costs {
         Ok(())
     }
 
-    /// Tells once in a month that a threshold is reached.
+    /// Notes once in a month that a threshold is reached, and tells it where it should; gives
+    /// whether it is new.
     async fn reach(
         &self,
         budget: &Budget,
         state: &BudgetState,
-        percent: u32,
+        (percent, tells): (u32, bool),
         month: Month,
         now: DateTime<Utc>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<bool> {
         let bound = Money::rounded(budget.amount, budget.currency)?;
         let told = BudgetReached {
             budget: budget.name.clone(),
@@ -100,7 +106,7 @@ impl Costs {
         let (name, text) = (told.budget.clone(), told.month.clone());
         let known = (name, text, percent, told.amount.clone());
         if self.kept.lock().state.reached.contains(&known) {
-            return Ok(());
+            return Ok(false);
         }
         let key = format!("{BUDGET}{}:{percent}", budget.name);
         // What is left of last month ends first, or this would be taken for the same.
@@ -120,11 +126,13 @@ impl Costs {
             budget.name, state.spent
         );
         let finding = finding(key, severity, summary, ("budget", &budget.name), now);
-        self.alerts.raise(finding, now);
+        if tells {
+            self.alerts.raise(finding, now);
+        }
         // The line after the event: a crash between both tells it again under the same key.
         self.note(REACHED, &told, CostLine::Reached(told.clone()), now)
             .await?;
-        Ok(())
+        Ok(true)
     }
 
     /// Puts yesterday on record, with what was missed and what came out otherwise, and tells steps.

@@ -4,7 +4,8 @@
 //! where it ended within the reopening window, to the incident that it belonged to; else to the
 //! newest open incident that it is related to; else it opens one. It is related to an incident
 //! whose last alert came within the joining window and that has a label with the same value, or the
-//! same watcher; and at any time to one that has its `parent`.
+//! same watcher of ours (whoever sends alerts from elsewhere watches everything); and at any time
+//! to one that has its `parent`.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -136,6 +137,9 @@ fn with_flap(incident: &Incident, windows: &Windows, event: IncidentEvent) -> Ve
     events
 }
 
+/// Sources of alerts that other programs send: that they have one in common tells nothing.
+const OUTSIDE: [&str; 3] = ["api", "prometheus", "alertmanager"];
+
 fn is_related(
     incident: &Incident,
     finding: &Finding,
@@ -154,8 +158,9 @@ fn is_related(
                 .labels
                 .contains(&(name.to_owned(), value.to_owned()))
     };
-    at - incident.joined_at <= windows.join
-        && (incident.sources.contains(&finding.source) || finding.labels.iter().any(shares))
+    let is_ours = !OUTSIDE.contains(&finding.source.as_str());
+    let has_watcher = is_ours && incident.sources.contains(&finding.source);
+    at - incident.joined_at <= windows.join && (has_watcher || finding.labels.iter().any(shares))
 }
 
 fn acknowledged(book: &Book, key: &str, by: &str, at: DateTime<Utc>) -> Vec<IncidentEvent> {

@@ -262,7 +262,7 @@ fn l09_a_disk_with_little_room_left_is_a_warning_before_it_is_a_refusal() {
         return;
     }
     let home = tempfile::tempdir().unwrap();
-    tmpfs(home.path(), "8m");
+    tmpfs(home.path(), "32m");
     let daemon = Daemon::start(home.path());
     let says = |path: &str, text: &str| {
         String::from_utf8_lossy(&daemon.get(path).expect(200).body).contains(text)
@@ -272,7 +272,7 @@ fn l09_a_disk_with_little_room_left_is_a_warning_before_it_is_a_refusal() {
     let shown = home.path().display();
     // Eight hundredths left: below the warning, above the refusal.
     sh(&format!(
-        "left=$(df -k --output=avail {shown} | tail -1); fallocate -l $((left - 650))k {shown}/fill"
+        "left=$(df -k --output=avail {shown} | tail -1); fallocate -l $((left - 2600))k {shown}/fill"
     ));
     within(MENDED_WITHIN, "a warning", || {
         says("/readyz?verbose", "[!] storage degraded")

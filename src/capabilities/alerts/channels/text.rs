@@ -130,7 +130,7 @@ const fn light(severity: Severity) -> &'static str {
 /// What the group is called: its only alert, or what its alerts have in common.
 fn subject(notice: &Notice) -> String {
     if let ([only], 0) = (notice.alerts.as_slice(), notice.more) {
-        return only.key.clone();
+        return name(only);
     }
     let count = notice.alerts.len() + usize::try_from(notice.more).unwrap_or(0);
     let labels: Vec<String> = notice
@@ -190,10 +190,42 @@ fn lasted(notice: &Notice) -> String {
     span(last - first)
 }
 
+/// Beginning of the keys of alerts that other programs send; what follows is a fingerprint.
+const FOREIGN: &str = "am:";
+/// Labels of such an alert that are told with its name (our own choice: a line's worth).
+const MOST_LABELS: usize = 3;
+
+/// What an alert is called: its key, or for one of another program, whose key tells nobody
+/// anything, its name and first labels.
+fn name(alert: &NoticeAlert) -> String {
+    let Some(named) = alert
+        .labels
+        .get("alertname")
+        .filter(|_| alert.key.starts_with(FOREIGN))
+    else {
+        return alert.key.clone();
+    };
+    let told = ["alertname", "severity", "level", "source"];
+    let others = alert.labels.iter();
+    let others: Vec<String> = others
+        .filter(|(label, _)| !told.contains(&label.as_str()))
+        .take(MOST_LABELS)
+        .map(|(label, value)| format!("{label}={value}"))
+        .collect();
+    match others.as_slice() {
+        [] => named.clone(),
+        others => format!("{named} ({})", others.join(", ")),
+    }
+}
+
 fn line(notice: &Notice, alert: &NoticeAlert) -> String {
-    let summary = match alert.summary.trim() {
-        "" => &alert.key,
-        summary => summary,
+    let summary = match (alert.summary.trim(), alert.key.starts_with(FOREIGN)) {
+        ("", _) => &name(alert),
+        (summary, true) if Some(summary) != alert.labels.get("alertname").map(String::as_str) => {
+            &format!("{}: {summary}", name(alert))
+        }
+        (_, true) => &name(alert),
+        (summary, false) => summary,
     };
     match (alert.status, notice.reason) {
         (Status::Resolved, Reason::Digest) => {
