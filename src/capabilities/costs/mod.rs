@@ -6,7 +6,7 @@
 //! `cost-collector`, `cost-prediction`, `ledger-sync`; `GET /api/costs`, `/api/costs/forecast`,
 //! `/api/costs/report`, `POST /api/costs/usage`.
 //!
-//! Formulas stand in [`logic`] (months), [`outlook`] (forecasts) and [`watch`] (budgets, steps,
+//! Formulas stand in `logic` (months), `outlook` (forecasts) and `watch` (budgets, steps,
 //! shares). Amounts of two currencies are never added, and no exchange rate is ever guessed. Never
 //! asks a provider for prices, and never sends alerts: it says what it finds to
 //! [`crate::platform::alerts`].

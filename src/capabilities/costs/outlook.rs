@@ -197,7 +197,7 @@ pub fn outlook(
 pub struct Trend {
     /// How much more each day.
     pub slope_per_day: f64,
-    /// Sum of the next [`HORIZON`] days.
+    /// Sum of the next `HORIZON` days.
     pub sum: f64,
     /// Lower bound of it.
     pub low: f64,
@@ -246,7 +246,7 @@ pub fn trend(values: &[f64]) -> Result<Trend, String> {
     })
 }
 
-/// What an item cost on each of the [`TREND_DAYS`] before `today` that are known, oldest first.
+/// What an item cost on each of the `TREND_DAYS` before `today` that are known, oldest first.
 pub fn daily_costs(item: &Item, today: NaiveDate, usage: &Usage) -> Result<Vec<f64>, TooLarge> {
     let first = item.start.into_iter().chain(usage.first()).max();
     let from = (today - Days::new(TREND_DAYS)).max(first.unwrap_or(NaiveDate::MIN));

@@ -2,8 +2,8 @@
 //! is over, with what was changed just before. Reads `configs/incidents.json`; sole writer of
 //! `logs/incidents.ndjson` and, for releases that are told, of `logs/deploys.ndjson`.
 //!
-//! Follows the alert events: errors and critical ones open an incident or join one ([`logic`]);
-//! likely causes ([`suspects`]) are attached to the alerts, so that whoever tells people of them
+//! Follows the alert events: errors and critical ones open an incident or join one (`logic`);
+//! likely causes (`suspects`) are attached to the alerts, so that whoever tells people of them
 //! tells those too. Nothing is sent from here. `incident-scan` looks into the reports of other
 //! parts each five minutes. Acknowledging an incident acknowledges its alerts, and the other way
 //! round; `/ack/{token}` does it by a signed link. Recovery actions are done only with the flag
