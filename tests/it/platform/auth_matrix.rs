@@ -222,9 +222,12 @@ fn contents(home: &Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
         for entry in fs::read_dir(home.join(folder)).unwrap() {
             let path = entry.unwrap().path();
             // What the daemon notes about itself and its files, in its own time, is nobody's
-            // request: of the journals, only those count that nothing but requests write to.
+            // request: reports are written in its own time, and of the journals only those count
+            // that nothing but requests write to.
             let by_requests = path.ends_with("keys.ndjson") || path.ends_with("experiments.ndjson");
-            if path.extension().is_some_and(|ending| ending == "json") || by_requests {
+            let is_config =
+                folder == "configs" && path.extension().is_some_and(|end| end == "json");
+            if is_config || by_requests {
                 found.insert(path.clone(), fs::read(path).unwrap());
             }
         }
