@@ -96,7 +96,7 @@ fn l09_our_own_lines_fill_the_disk_and_the_reserve_still_lets_a_segment_be_seale
     if !alone(name) {
         return;
     }
-    for size in ["256k", "1m"] {
+    for size in ["512k", "1m"] {
         let home = tempfile::tempdir().unwrap();
         tmpfs(home.path(), size);
         let daemon = Daemon::start(home.path());
