@@ -67,7 +67,7 @@ pub struct App {
 pub fn config_kinds() -> Vec<ConfigKind> {
     let own = [kind::<DaemonConfig>()];
     own.into_iter()
-        .chain(ALL.iter().map(|one| one.config))
+        .chain(ALL.iter().filter_map(|one| one.config))
         .collect()
 }
 

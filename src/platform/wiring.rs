@@ -36,8 +36,9 @@ pub struct Descriptor {
     pub name: &'static str,
     /// One line.
     pub about: &'static str,
-    /// Its configuration file, for `echopilot check` and the schemas.
-    pub config: ConfigKind,
+    /// Its configuration file, for `echopilot check` and the schemas; `None` where there is nothing
+    /// to choose.
+    pub config: Option<ConfigKind>,
     /// Builds it: reads its configuration, opens its journals, folds its views.
     pub build: fn(&Wiring) -> anyhow::Result<Arc<dyn Capability>>,
 }

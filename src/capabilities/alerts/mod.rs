@@ -47,7 +47,7 @@ use crate::platform::wiring::{Background, Capability, Descriptor, Wiring};
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "alerts",
     about: "who is told what is wrong, by which channel and when, in configs/alerts.json",
-    config: kind::<AlertsConfig>(),
+    config: Some(kind::<AlertsConfig>()),
     build,
 };
 

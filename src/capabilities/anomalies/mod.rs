@@ -42,7 +42,7 @@ use crate::platform::wiring::{Background, Capability, Descriptor, Wiring};
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "anomalies",
     about: "values that are unlike the last ones of their series",
-    config: kind::<AnomaliesConfig>(),
+    config: Some(kind::<AnomaliesConfig>()),
     build,
 };
 

@@ -41,7 +41,7 @@ use crate::seams::clock::Clock;
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "autoscale",
     about: "workers by load, behind gates; targets by what is measured",
-    config: kind::<AutoscaleConfig>(),
+    config: Some(kind::<AutoscaleConfig>()),
     build,
 };
 

@@ -48,7 +48,7 @@ use crate::platform::wiring::{Background, Capability, Descriptor, Wiring};
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "costs",
     about: "what a month costs and will cost, budgets, and the daemon's own use",
-    config: kind::<CostsConfig>(),
+    config: Some(kind::<CostsConfig>()),
     build,
 };
 

@@ -15,7 +15,7 @@ use crate::platform::wiring::{Background, Capability, Descriptor, Wiring};
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "experiments",
     about: "assignments, exposures and events of A/B tests, exactly counted",
-    config: kind::<ExperimentsConfig>(),
+    config: Some(kind::<ExperimentsConfig>()),
     build,
 };
 

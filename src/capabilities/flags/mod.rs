@@ -31,7 +31,7 @@ use crate::seams::clock::Clock;
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "flags",
     about: "feature flags in configs/flags.json, with their history",
-    config: kind::<FlagsConfig>(),
+    config: Some(kind::<FlagsConfig>()),
     build,
 };
 

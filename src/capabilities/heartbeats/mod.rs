@@ -33,7 +33,7 @@ use crate::platform::wiring::{Background, Capability, Descriptor, Wiring};
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "heartbeats",
     about: "signs of life of your jobs, and of echopilot itself, in configs/heartbeats.json",
-    config: kind::<HeartbeatsConfig>(),
+    config: Some(kind::<HeartbeatsConfig>()),
     build,
 };
 

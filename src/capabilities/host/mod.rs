@@ -40,7 +40,7 @@ use crate::platform::wiring::{Background, Capability, Descriptor, Wiring};
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "host",
     about: "the machine's processors, memory, disks and units, with warnings",
-    config: kind::<HostFile>(),
+    config: Some(kind::<HostFile>()),
     build,
 };
 

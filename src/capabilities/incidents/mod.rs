@@ -49,7 +49,7 @@ use crate::platform::wiring::{Background, Capability, Descriptor, Wiring};
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "incidents",
     about: "what belongs together of what is wrong, with its likely causes",
-    config: kind::<IncidentsConfig>(),
+    config: Some(kind::<IncidentsConfig>()),
     build,
 };
 

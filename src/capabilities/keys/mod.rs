@@ -27,7 +27,7 @@ use crate::seams::clock::Clock;
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "keys",
     about: "keys of the HTTP API in configs/keys.json, with their history",
-    config: kind::<KeysConfig>(),
+    config: Some(kind::<KeysConfig>()),
     build,
 };
 

@@ -38,7 +38,7 @@ use crate::platform::wiring::{Background, Capability, Descriptor, Wiring};
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "probes",
     about: "what the outside sees: HTTP, TCP, TLS and DNS by configs/probes.json, with its history",
-    config: kind::<ProbesConfig>(),
+    config: Some(kind::<ProbesConfig>()),
     build,
 };
 

@@ -18,7 +18,7 @@ use crate::platform::wiring::{Background, Capability, Descriptor, Wiring};
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "slo",
     about: "objectives in configs/slo.json: error budgets and burn-rate alerts",
-    config: kind::<SloConfig>(),
+    config: Some(kind::<SloConfig>()),
     build,
 };
 

@@ -35,7 +35,7 @@ use crate::platform::wiring::{Background, Capability, Descriptor, Wiring};
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "support",
     about: "the support mailbox: who waits for an answer, and how urgent it is",
-    config: kind::<SupportConfig>(),
+    config: Some(kind::<SupportConfig>()),
     build,
 };
 

@@ -30,7 +30,7 @@ use crate::storage::files::boot_id;
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "tasks",
     about: "the task loop: cadences in configs/tasks.json, every run on record",
-    config: kind::<TasksConfig>(),
+    config: Some(kind::<TasksConfig>()),
     build,
 };
 

@@ -38,7 +38,7 @@ use crate::storage::lines::Lines;
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "upkeep",
     about: "what the daemon does for itself: health, mending, tidiness, audits",
-    config: kind::<UpkeepConfig>(),
+    config: Some(kind::<UpkeepConfig>()),
     build,
 };
 
