@@ -106,6 +106,10 @@ fn an_edit_bears_its_authors_name_and_the_watcher_adds_nothing() {
     wait_until("in force", || world.toggle("hand") == Some(true));
     let pair = |actor: &str| ("config.accepted".to_owned(), actor.to_owned());
     let expected = ["shipped", "ops-key", "ops-key", "ops-key", "file"].map(pair);
+    // The rules are in force first; nobody waits for the line that tells so.
+    wait_until("recorded", || {
+        world.recorded_kinds().len() >= expected.len()
+    });
     assert_eq!(world.recorded_kinds(), expected);
     assert_eq!(world.status().actor, "file");
 }

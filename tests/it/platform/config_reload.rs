@@ -100,13 +100,15 @@ fn c3_nothing_bad_is_ever_in_force_and_each_bad_text_is_told_once() {
 
     world.save_by_rename(good);
     wait_until("the good text again", || !world.is_degraded());
-    let rejected = world
-        .recorded_kinds()
-        .iter()
-        .filter(|(kind, _)| kind == "config.rejected")
-        .count();
+    let rejected = || {
+        let kinds = world.recorded_kinds();
+        let rejected = kinds.iter().filter(|(kind, _)| kind == "config.rejected");
+        rejected.count()
+    };
+    // The state is told first, the line follows.
+    wait_until("recorded", || rejected() > bad.len());
     assert_eq!(
-        rejected,
+        rejected(),
         bad.len() + 1,
         "one line each: {:#?}",
         world.recorded()
