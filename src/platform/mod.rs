@@ -5,6 +5,7 @@ pub mod auth;
 pub mod changes;
 pub mod config;
 pub mod executor;
+pub mod exposure;
 pub mod hands;
 pub mod health;
 pub mod http;

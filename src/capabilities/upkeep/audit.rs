@@ -10,19 +10,11 @@ use super::config::UpkeepRules;
 use super::event::{AuditCheck, Audited};
 use super::governance;
 use crate::platform::alerts::{Finding, Severity};
+use crate::platform::exposure::exposed;
 use crate::platform::scheduler::{Pass, Summary, TaskError};
 use crate::seams::files::Files;
 use crate::storage::anchors::Anchors;
 use crate::storage::verify::verify;
-
-/// Files that only their owner may read, below the home folder.
-const SECRET: [&str; 2] = ["configs/keys.json", ".echopilot/daemon.json"];
-/// Folders that nobody else may write to.
-const OURS: [&str; 3] = ["configs", "logs", "backups"];
-/// Permission bits of everybody who is neither owner nor in the group.
-const OTHERS: u32 = 0o007;
-/// Permission bit of others for writing.
-const OTHERS_WRITE: u32 = 0o002;
 
 /// One audit; each question that is answered badly is an alert until the next one.
 pub(super) async fn audit(upkeep: &Upkeep, pass: &Pass) -> Result<Summary, TaskError> {
@@ -80,19 +72,12 @@ fn configs(upkeep: &Upkeep) -> AuditCheck {
     answer("configs", &good, &refused)
 }
 
+/// What lets strangers in. What lets the group in may be meant; `echopilot doctor` names it.
 fn permissions(files: &dyn Files, home: &Path) -> Vec<String> {
-    let mode = |name: &str| files.stat(&home.join(name)).ok().map(|stat| stat.mode);
-    let readable = SECRET.iter().filter_map(|name| {
-        let mode = mode(name).filter(|mode| mode & OTHERS != 0)?;
-        Some(format!("`{name}` has mode {mode:o}; hint: chmod o= {name}"))
-    });
-    let writable = OURS.iter().filter_map(|name| {
-        let mode = mode(name).filter(|mode| mode & OTHERS_WRITE != 0)?;
-        Some(format!(
-            "`{name}` has mode {mode:o}; hint: chmod o-w {name}"
-        ))
-    });
-    readable.chain(writable).collect()
+    let grave = exposed(files, home).into_iter().filter(|one| one.grave);
+    grave
+        .map(|one| format!("{}; hint: {}", one.found, one.cure))
+        .collect()
 }
 
 fn chains(files: &dyn Files, home: &Path) -> Vec<String> {
