@@ -9,8 +9,9 @@ use super::anchors::{Anchors, OfStream};
 use super::chain::{Chain, Verdict};
 use super::files::names::{self, Sealed};
 use super::files::reading::{self, Source};
+use super::files::recover;
 use super::line::{self, ChainValue};
-use crate::seams::files::Files;
+use crate::seams::files::{Files, ReadFile, Stat};
 
 /// Places kept per stream: whoever has more needs a backup, not a longer list.
 const FAULTS_MAX: usize = 100;
@@ -115,6 +116,34 @@ pub fn verify(
         .collect()
 }
 
+/// Checks the active segment of every stream against the end of what is sealed, and that no sealed
+/// segment in between is missing: quick, however long the journals are.
+pub fn verify_active(files: &dyn Files, logs: &Path) -> Result<Vec<StreamReport>, VerifyError> {
+    let in_file = |file: &str| {
+        let file = file.to_owned();
+        move |source| VerifyError { file, source }
+    };
+    let listed = files.list(logs).map_err(in_file("logs"))?;
+    let streams = listed.iter().filter_map(|file| match names::parse(file) {
+        Some((stream, None)) => Some((file, stream)),
+        _ => None,
+    });
+    let check = |(active, stream): (&String, &str)| {
+        let layout = reading::layout(files, logs, stream).map_err(in_file(active))?;
+        let mut walk = Walk::over(stream, OfStream::default());
+        walk.gaps(&layout.sealed);
+        if let Some(last) = layout.sealed.last() {
+            walk.begun = true;
+            let end = recover::end_of(files, logs, last);
+            walk.chain = end.map_err(in_file(&last.file))?;
+        }
+        walk.active(active, layout.active)
+            .map_err(in_file(active))?;
+        Ok(walk.ended(active))
+    };
+    streams.map(check).collect()
+}
+
 /// Checks one stream.
 pub fn verify_stream(
     files: &dyn Files,
@@ -128,36 +157,15 @@ pub fn verify_stream(
         move |source| VerifyError { file, source }
     };
     let layout = reading::layout(files, logs, stream).map_err(in_file(&active_name))?;
-    let mut walk = Walk {
-        report: StreamReport {
-            stream: stream.to_owned(),
-            ..StreamReport::default()
-        },
-        chain: Chain::genesis(),
-        begun: false,
-        suspicion: None,
-        anchors: anchors.of(stream),
-    };
+    let mut walk = Walk::over(stream, anchors.of(stream));
     for segment in &layout.sealed {
         let source = reading::open_sealed(files, logs, segment, 0);
         let walked = source.and_then(|mut source| walk.sealed(segment, &mut source));
         walked.map_err(in_file(&segment.file))?;
     }
-    if let Some((file, stat)) = layout.active {
-        let source = reading::plain(file, 0, stat.size);
-        let walked = source.and_then(|mut source| walk.file(&active_name, &mut source, None));
-        let (tail, ..) = walked.map_err(in_file(&active_name))?;
-        walk.report.tail_bytes = tail.len() as u64;
-    }
-    walk.report.last_seq = walk.chain.seq();
-    walk.past_the_end(&active_name);
-    // There is no next line to tell: what ends as ours was ours.
-    let known = walk.suspicion.as_ref();
-    if known.is_some_and(|known| known.certain || known.ends_as_ours) {
-        walk.bad_suspicion();
-    }
-    walk.report.h = *walk.chain.h();
-    Ok(walk.report)
+    walk.active(&active_name, layout.active)
+        .map_err(in_file(&active_name))?;
+    Ok(walk.ended(&active_name))
 }
 
 struct Walk {
@@ -179,6 +187,55 @@ struct Suspicion {
 }
 
 impl Walk {
+    fn over(stream: &str, anchors: OfStream) -> Self {
+        Self {
+            report: StreamReport {
+                stream: stream.to_owned(),
+                ..StreamReport::default()
+            },
+            chain: Chain::genesis(),
+            begun: false,
+            suspicion: None,
+            anchors,
+        }
+    }
+
+    /// Sealed segments that do not begin where the one before them ends.
+    fn gaps(&mut self, sealed: &[Sealed]) {
+        for (before, after) in sealed.iter().zip(sealed.iter().skip(1)) {
+            if after.first != before.last + 1 {
+                self.bad(BadLine {
+                    file: after.file.clone(),
+                    line: 1,
+                    offset: 0,
+                    seq: before.last + 1,
+                    what: "lines before it are missing: a segment is gone",
+                });
+            }
+        }
+    }
+
+    fn active(&mut self, name: &str, open: Option<(Box<dyn ReadFile>, Stat)>) -> io::Result<()> {
+        if let Some((file, stat)) = open {
+            let mut source = reading::plain(file, 0, stat.size)?;
+            let (tail, ..) = self.file(name, &mut source, None)?;
+            self.report.tail_bytes = tail.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn ended(mut self, active: &str) -> StreamReport {
+        self.report.last_seq = self.chain.seq();
+        self.past_the_end(active);
+        // There is no next line to tell: what ends as ours was ours.
+        let known = self.suspicion.as_ref();
+        if known.is_some_and(|known| known.certain || known.ends_as_ours) {
+            self.bad_suspicion();
+        }
+        self.report.h = *self.chain.h();
+        self.report
+    }
+
     /// Compares the line just read with what was told of it.
     fn anchored(&mut self, mut place: BadLine) {
         let Some(told) = self.anchors.remove(&self.chain.seq()) else {

@@ -14,7 +14,7 @@ pub(in crate::storage) mod names;
 mod notices;
 mod opening;
 pub(in crate::storage) mod reading;
-mod recover;
+pub(in crate::storage) mod recover;
 mod replaced;
 mod room;
 mod segment;

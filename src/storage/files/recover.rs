@@ -6,7 +6,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
-use super::names;
+use super::names::{self, Sealed};
 use super::reading::{self, Source};
 use crate::seams::files::{Access, Files, Make, read_whole};
 use crate::storage::chain::{Chain, Verdict};
@@ -44,9 +44,18 @@ const TRAILING_MAX: usize = 16 << 20;
 /// The chain at the end of the last sealed segment.
 pub(super) fn sealed_end(files: &dyn Files, logs: &Path, stream: &str) -> io::Result<Chain> {
     let sealed = names::segments_of(stream, &files.list(logs)?);
-    let Some(segment) = sealed.last() else {
-        return Ok(Chain::genesis());
-    };
+    match sealed.last() {
+        Some(segment) => end_of(files, logs, segment),
+        None => Ok(Chain::genesis()),
+    }
+}
+
+/// The chain at the end of a sealed segment.
+pub(in crate::storage) fn end_of(
+    files: &dyn Files,
+    logs: &Path,
+    segment: &Sealed,
+) -> io::Result<Chain> {
     let mut source = reading::open_sealed(files, logs, segment, 0)?;
     let mut end = Chain::after(segment.last, GENESIS);
     // Damage in a sealed segment is for `verify` to tell; here only its last line counts, and what
