@@ -2,7 +2,10 @@
 
 pub mod assemble;
 pub mod daemon_file;
+pub mod doctor;
 pub mod local;
+pub mod past;
+pub mod schema_walk;
 pub mod serve;
 pub mod settings;
 

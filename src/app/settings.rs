@@ -1,5 +1,6 @@
 //! What comes from outside the home folder: the environment and systemd's credentials. Read once.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -180,6 +181,113 @@ fn credential(
             Err(anyhow::Error::new(error).context(format!("cannot read the credential `{name}`")))
         }
     }
+}
+
+/// What an environment has for us: the names of its variables, never their values, and where the
+/// credentials are.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    names: BTreeSet<String>,
+    credentials: Option<PathBuf>,
+}
+
+/// Bytes of an environment that are read at most: what execve(2) allows for it.
+const MOST_ENVIRONMENT: u64 = 2 << 20;
+
+impl Surroundings {
+    /// With these variables set, and credentials in this folder.
+    pub fn of<'n>(names: impl IntoIterator<Item = &'n str>, credentials: Option<PathBuf>) -> Self {
+        Self {
+            names: names.into_iter().map(str::to_owned).collect(),
+            credentials,
+        }
+    }
+
+    /// Those of this process.
+    pub fn own() -> Self {
+        let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
+        let names = set.filter_map(|(name, _)| name.into_string().ok());
+        Self {
+            names: names.collect(),
+            credentials: variable("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        }
+    }
+
+    /// Those of the process whose `/proc/PID/environ` this is; `None` where it is not for us.
+    pub fn of_process(files: &dyn Files, environ: &Path) -> Option<Self> {
+        let mut file = files.open_read(environ).ok()?;
+        let text = zeroize::Zeroizing::new(read_whole(&mut *file, MOST_ENVIRONMENT).ok()?);
+        let mut found = Self::default();
+        for one in text.split(|byte| *byte == 0) {
+            let Some((name, value)) = std::str::from_utf8(one)
+                .ok()
+                .and_then(|one| one.split_once('='))
+            else {
+                continue;
+            };
+            if name == "CREDENTIALS_DIRECTORY" {
+                found.credentials = Some(PathBuf::from(value));
+            }
+            if !value.trim().is_empty() {
+                found.names.insert(name.to_owned());
+            }
+        }
+        (!found.names.is_empty()).then_some(found)
+    }
+
+    /// Whether a variable is set to something.
+    pub fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    /// Whether systemd gave credentials.
+    pub const fn has_credentials(&self) -> bool {
+        self.credentials.is_some()
+    }
+}
+
+/// How a secret was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Nowhere.
+    Absent,
+    /// There, to be used; the text tells where: `in secrets/x`.
+    Given(String),
+    /// There, with nothing in it.
+    Empty(String),
+    /// In a file that others may read, which is not used: path and permission bits.
+    Open(String, u32),
+    /// In a file that this user cannot read, or that is no plain file.
+    Unreadable(String),
+}
+
+/// Where the secret `name` is, in the order in which the daemon looks. Its value is not kept.
+pub fn found(files: &dyn Files, home: &Path, given: &Surroundings, name: &str) -> Found {
+    let file = name.to_ascii_lowercase();
+    if let Some(folder) = &given.credentials {
+        match credential(files, Some(folder), &file) {
+            Ok(Some(_)) => return Found::Given("as a credential of systemd".to_owned()),
+            Err(_) => return Found::Unreadable(folder.join(&file).display().to_string()),
+            Ok(None) => {}
+        }
+    }
+    let (own, shown) = (home.join("secrets"), format!("secrets/{file}"));
+    if let Ok(stat) = files.stat(&own.join(&file)) {
+        if stat.plain && stat.mode & OTHERS != 0 {
+            return Found::Open(shown, stat.mode & 0o7777);
+        }
+        match credential(files, Some(&own), &file) {
+            Ok(Some(_)) => return Found::Given(format!("in {shown}")),
+            Err(_) => return Found::Unreadable(shown),
+            // What is empty was not given: the environment may have it.
+            Ok(None) if !given.has(name) => return Found::Empty(format!("in {shown}")),
+            Ok(None) => {}
+        }
+    }
+    if given.has(name) {
+        return Found::Given("in the environment".to_owned());
+    }
+    Found::Absent
 }
 
 fn accept(name: &'static str, secret: Secret, source: &str) -> anyhow::Result<GivenKey> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args as Group, Parser, Subcommand};
 
 use super::alert_args::AlertVerb;
+use super::care_args::{CompletionsArgs, DoctorArgs, ManArgs};
 use super::incident_args::{DeployVerb, IncidentVerb};
 use super::output::{ColorChoice, Manners, word};
 use super::watch_args::{
@@ -113,6 +114,8 @@ pub(super) enum Verb {
     Check(CheckArgs),
     /// How the daemon and its journals are
     Status,
+    /// What is wrong with this installation, each with its cure; changes nothing
+    Doctor(DoctorArgs),
     /// Walk the chain of every journal and name the first bad line
     Verify(VerifyArgs),
     /// Copy journals and configurations into a folder that is checked and can be restored
@@ -166,6 +169,10 @@ pub(super) enum Verb {
     Api(ApiArgs),
     /// Print the JSON Schemas of the configuration files, or write them
     Schema(SchemaArgs),
+    /// Print completions for a shell: what the Tab key offers
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write the pages of all verbs
+    Man(ManArgs),
 }
 
 /// `serve`.

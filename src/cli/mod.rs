@@ -1,5 +1,6 @@
 //! The command line, on top of all floors. Each verb has a file; all of them but `anomaly`,
-//! `serve`, `check`, `verify`, `backup`, `restore`, `log` and `schema` are API calls.
+//! `serve`, `check`, `doctor`, `verify`, `backup`, `restore`, `log`, `schema`, `completions` and
+//! `man` are API calls.
 //!
 //! Manners: data on standard output, talk on standard error, `--json` for machines, colours only
 //! for people, exit codes as `--help` lists them, no complaint when a reader leaves early.
@@ -12,9 +13,12 @@ mod anomaly;
 mod api;
 mod args;
 mod backup;
+mod care_args;
 mod check;
+mod completions;
 mod costs;
 mod deploy;
+mod doctor;
 mod excerpt;
 mod exp;
 mod failure;
@@ -25,6 +29,7 @@ mod incident;
 mod incident_args;
 mod key;
 mod log;
+mod man;
 mod output;
 mod probe;
 mod query;
@@ -102,6 +107,7 @@ fn run(global: &Global, verb: &Verb, output: &mut Output) -> Outcome {
         Verb::Serve(serve) => serve::run(global, serve.listen, output),
         Verb::Check(check) => check::run(check, home, &kinds, files, output),
         Verb::Status => status::run(global, &kinds, files, output),
+        Verb::Doctor(args) => doctor::run(args, global, &kinds, files, output),
         Verb::Verify(verify) => verify::run(verify, home, files, output),
         Verb::Backup(backup) => backup::run(backup, home, files, &SystemClock::new(), output),
         Verb::Restore(restore) => restore::run(restore, home, files, &SystemClock::new(), output),
@@ -131,5 +137,7 @@ fn run(global: &Global, verb: &Verb, output: &mut Output) -> Outcome {
         Verb::Host => host::run(&api()?, output),
         Verb::Api(filter) => routes::run(filter, &api()?, output),
         Verb::Schema(schema) => schema::run(schema, home, &kinds, files, output),
+        Verb::Completions(args) => completions::run(args, output),
+        Verb::Man(args) => man::run(args, files, output),
     }
 }

@@ -19,6 +19,7 @@ mod capabilities;
 mod cli;
 mod crash;
 mod daemon;
+mod doctor;
 mod faults;
 mod platform;
 mod seams;

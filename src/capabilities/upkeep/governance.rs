@@ -8,10 +8,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Upkeep;
-use super::config::UpkeepRules;
+use super::config::{UpkeepConfig, UpkeepRules};
 use super::event::{GovernanceChecked, Tidiness};
 use crate::capabilities::flags::event::{FlagLine, STREAM as FLAGS};
 use crate::platform::alerts::{Finding, Severity};
+use crate::platform::config::read;
 use crate::platform::scheduler::{Pass, Summary, TaskError};
 use crate::storage::engine::{Engine, Mark};
 
@@ -104,9 +105,8 @@ pub(super) fn key_findings(
     rules: &UpkeepRules,
     now: DateTime<Utc>,
 ) -> Vec<Tidiness> {
-    let live = |key: &KeyAge| key.revoked_at.is_none() && key.not_after.is_none_or(|end| end > now);
     let mut findings = Vec::new();
-    for (id, key) in keys.iter().filter(|(_, key)| live(key)) {
+    for (id, key) in keys.iter().filter(|(_, key)| is_live(key, now)) {
         let named = match key.name.as_str() {
             "" => String::new(),
             name => format!(" ({name})"),
@@ -137,6 +137,31 @@ pub(super) fn key_findings(
         }
     }
     findings
+}
+
+/// How the keys of a home are, for whoever looks without a daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyCare {
+    /// Keys that are good now.
+    pub live: usize,
+    /// What is wrong, in the words of the alert, each with its hint.
+    pub troubles: Vec<String>,
+}
+
+/// The state of the keys in the texts of `keys.json` and `upkeep.json`; `None` where the first is
+/// no such file. Limits that cannot be read are the defaults.
+pub fn key_care(keys: &[u8], upkeep: &[u8], now: DateTime<Utc>) -> Option<KeyCare> {
+    let keys = serde_json::from_slice::<KeyFile>(keys).ok()?.keys;
+    let rules = read::<UpkeepConfig>("upkeep.json", upkeep).unwrap_or_default();
+    let troubles = key_findings(&keys, &rules, now).into_iter();
+    Some(KeyCare {
+        live: keys.values().filter(|key| is_live(key, now)).count(),
+        troubles: troubles.map(|one| one.text).collect(),
+    })
+}
+
+fn is_live(key: &KeyAge, now: DateTime<Utc>) -> bool {
+    key.revoked_at.is_none() && key.not_after.is_none_or(|end| end > now)
 }
 
 fn refused_configs(upkeep: &Upkeep) -> Vec<Tidiness> {

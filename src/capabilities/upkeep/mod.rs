@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use self::app_metrics::AppMetrics;
 use self::config::{UpkeepConfig, UpkeepRules};
 use self::event::STREAM;
+pub use self::governance::{KeyCare, key_care};
 use crate::platform::config::{Live, kind};
 use crate::platform::http::Routes;
 use crate::platform::scheduler::{DefaultCadence, Pass, Summary, Task, TaskError, Work};

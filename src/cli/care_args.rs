@@ -1,0 +1,45 @@
+//! The verbs for whoever looks after an installation: doctor, completions, manual pages. Texts here
+//! are what `--help` shows.
+
+use std::path::PathBuf;
+
+use clap::{Args as Group, ValueEnum};
+
+/// `doctor`.
+#[derive(Debug, Group)]
+pub(super) struct DoctorArgs {
+    /// Walk every line of every journal, not only the active segments: some 300 MB a second
+    #[arg(long)]
+    pub(super) deep: bool,
+    /// Exit 1 for warnings too
+    #[arg(long)]
+    pub(super) strict: bool,
+}
+
+/// `completions`.
+#[derive(Debug, Group)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(super) shell: Shell,
+}
+
+/// Shells whose completions there are.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Shell {
+    /// `source <(echopilot completions bash)`
+    Bash,
+    /// `echopilot completions zsh > "${fpath[1]}/_echopilot"`
+    Zsh,
+    /// `echopilot completions fish | source`
+    Fish,
+}
+
+/// `man`.
+#[derive(Debug, Group)]
+pub(super) struct ManArgs {
+    /// Write a page for the program and for each verb into this folder. Default: print the
+    /// program's page
+    #[arg(long, value_name = "DIR")]
+    pub(super) to: Option<PathBuf>,
+}
