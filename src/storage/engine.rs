@@ -17,6 +17,7 @@ use sha2::Digest;
 use tokio::sync::watch;
 
 use super::lines::Lines;
+pub use super::segments::{Seek, SegmentInfo};
 
 /// How sure an acknowledgement is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -347,6 +348,15 @@ pub trait Engine: Send + Sync + Debug + 'static {
         from: &Mark,
         sink: &mut dyn FnMut(Chunk<'_>) -> ControlFlow<()>,
     ) -> Result<(), StorageError>;
+
+    /// The files of a stream, in the order of their lines; the one that is written to comes last.
+    fn segments(&self, stream: &str) -> Result<Vec<SegmentInfo>, StorageError>;
+
+    /// A mark right before what is sought, found without reading what is before it, for
+    /// [`Engine::scan`] to go on from; the end of the stream where nothing of the kind is there.
+    /// It is never behind the first line sought. It may be in front of it, where damage or clocks
+    /// that were set back leave a doubt: whoever reads on passes over what was not asked for.
+    fn locate(&self, stream: &str, seek: &Seek) -> Result<Mark, StorageError>;
 
     /// `seq` of the last acknowledged line, as it grows.
     fn follow(&self, stream: &str) -> Result<watch::Receiver<u64>, StorageError>;

@@ -14,11 +14,12 @@ use tokio::sync::watch;
 use super::chain::Chain;
 use super::engine::{
     Appending, Chunk, Document, DocumentError, Durability, Engine, Expect, Lease, Mark, OnCommit,
-    OnDocument, Position, Revision, StorageError, StreamHealth, StreamOptions,
+    OnDocument, Position, Revision, Seek, SegmentInfo, StorageError, StreamHealth, StreamOptions,
 };
 use super::files::{names, reading};
 use super::lines::Lines;
 use super::replies::{self, Reply};
+use super::search;
 use crate::seams::clock::Clock;
 
 #[derive(Debug)]
@@ -315,6 +316,25 @@ impl Engine for MemoryEngine {
         });
         let _whole_stream_told = sink(Chunk { bytes: rest, end });
         Ok(())
+    }
+
+    fn segments(&self, stream: &str) -> Result<Vec<SegmentInfo>, StorageError> {
+        let log = self.log(stream)?;
+        let log = locked(&log);
+        Ok(vec![SegmentInfo {
+            file: format!("{stream}.ndjson"),
+            first: 1,
+            last: log.chain.seq(),
+            bytes: log.bytes.len() as u64,
+            sealed: false,
+            suspect: false,
+            packed: false,
+        }])
+    }
+
+    fn locate(&self, stream: &str, seek: &Seek) -> Result<Mark, StorageError> {
+        let bytes = locked(&*self.log(stream)?).bytes.clone();
+        Ok(search::in_memory(&bytes, *seek))
     }
 
     fn follow(&self, stream: &str) -> Result<watch::Receiver<u64>, StorageError> {

@@ -17,6 +17,7 @@ pub(in crate::storage) mod reading;
 pub(in crate::storage) mod recover;
 mod replaced;
 mod room;
+mod seek;
 mod segment;
 mod stream;
 mod unseen;
@@ -39,13 +40,15 @@ use self::home::Home;
 use self::keeper::Keeper;
 use self::leases::Leases;
 use self::notices::Notices;
+use self::reading::Scan;
 use self::room::Room;
+use self::seek::Seeker;
 use self::segment::Env;
 use self::stream::Stream;
 use self::watching::Watch;
 use super::engine::{
     Appending, Chunk, Document, DocumentError, Durability, Engine, Expect, Lease, Mark, Medium,
-    OnCommit, OnDocument, Revision, StorageError, StreamHealth, StreamOptions,
+    OnCommit, OnDocument, Revision, Seek, SegmentInfo, StorageError, StreamHealth, StreamOptions,
 };
 use super::lines::Lines;
 use super::replies;
@@ -111,6 +114,7 @@ pub struct FilesEngine {
     leases: Leases,
     configs: PathBuf,
     streams: Arc<Streams>,
+    seeker: Seeker,
     threads: Mutex<Threads>,
 }
 
@@ -150,6 +154,7 @@ impl FilesEngine {
             documents,
             configs,
             streams: Arc::default(),
+            seeker: Seeker::default(),
             threads: Mutex::new(Threads {
                 home: Some(home),
                 ..Threads::default()
@@ -192,6 +197,23 @@ impl FilesEngine {
 
     fn threads(&self) -> MutexGuard<'_, Threads> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads a stream's files.
+    fn reading<T>(
+        &self,
+        stream: &str,
+        read: impl FnOnce(Scan<'_>) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        if !names::is_stream(stream) {
+            return Err(no_stream(stream));
+        }
+        read(Scan {
+            files: &*self.env.files,
+            logs: &self.env.logs,
+            stream,
+            visible: &|| self.stream(stream).and_then(|stream| stream.visible()),
+        })
     }
 
     fn stream(&self, name: &str) -> Option<Arc<Stream>> {
@@ -270,16 +292,7 @@ impl Engine for FilesEngine {
         from: &Mark,
         sink: &mut dyn FnMut(Chunk<'_>) -> ControlFlow<()>,
     ) -> Result<(), StorageError> {
-        if !names::is_stream(stream) {
-            return Err(no_stream(stream));
-        }
-        let scan = reading::Scan {
-            files: &*self.env.files,
-            logs: &self.env.logs,
-            stream,
-            visible: &|| self.stream(stream).and_then(|stream| stream.visible()),
-        };
-        match scan.run(from, sink) {
+        self.reading(stream, |scan| match scan.run(from, sink) {
             // Open, and not on the medium: it could not be made yet.
             Err(StorageError::NoStream { .. })
                 if from.seq == 0 && self.stream(stream).is_some() =>
@@ -287,7 +300,29 @@ impl Engine for FilesEngine {
                 Ok(())
             }
             outcome => outcome,
-        }
+        })
+    }
+
+    fn segments(&self, stream: &str) -> Result<Vec<SegmentInfo>, StorageError> {
+        let known = self.stream(stream);
+        let last = known.as_ref().map(|stream| *stream.follow().borrow());
+        self.reading(stream, |scan| {
+            let found = seek::list(&scan, last);
+            let found = found.map_err(|error| scan.unreadable(error))?;
+            if found.is_empty() && known.is_none() {
+                return Err(no_stream(stream));
+            }
+            Ok(found)
+        })
+    }
+
+    fn locate(&self, stream: &str, seek: &Seek) -> Result<Mark, StorageError> {
+        self.reading(stream, |scan| match self.seeker.locate(&scan, *seek) {
+            Err(StorageError::NoStream { .. }) if self.stream(stream).is_some() => {
+                Ok(Mark::default())
+            }
+            outcome => outcome,
+        })
     }
 
     fn follow(&self, stream: &str) -> Result<watch::Receiver<u64>, StorageError> {

@@ -9,6 +9,7 @@ use super::names::{self, Sealed};
 use crate::seams::files::{Files, ReadFile, Stat};
 use crate::storage::engine::{Chunk, Mark, StorageError};
 use crate::storage::line;
+use crate::storage::times::Times;
 
 /// Bytes per read: large enough that system calls vanish beside the copying, small enough for the
 /// second-level cache. Measured on the benchmark machine: 256 KiB to 4 MiB differ by less than 5 %.
@@ -138,6 +139,8 @@ pub(in crate::storage) struct Visible {
     pub(in crate::storage) size: u64,
     /// Which file it is.
     pub(in crate::storage) inode: u64,
+    /// The times of the lines in it, where the writer knows them.
+    pub(in crate::storage) times: Option<Times>,
 }
 
 /// A stream's files at one moment.
@@ -232,7 +235,7 @@ impl Scan<'_> {
     }
 
     /// The files, and how much of the active one is acknowledged, if this process knows.
-    fn settled(&self) -> io::Result<(Layout, Option<u64>)> {
+    pub(super) fn settled(&self) -> io::Result<(Layout, Option<u64>)> {
         for _ in 0..LAYOUT_TRIES {
             let layout = layout(self.files, self.logs, self.stream)?;
             let Some(seen) = (self.visible)() else {
@@ -343,7 +346,7 @@ impl Scan<'_> {
         rest.map(|_| enough).map_err(|error| self.unreadable(error))
     }
 
-    fn unreadable(&self, error: io::Error) -> StorageError {
+    pub(super) fn unreadable(&self, error: io::Error) -> StorageError {
         StorageError::Unreadable {
             stream: self.stream.to_owned(),
             source: error.into(),

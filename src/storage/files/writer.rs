@@ -339,6 +339,7 @@ impl Writer {
             first: active.first,
             size: active.size,
             inode: active.inode,
+            times: None,
         });
         self.stream.show(visible);
         let refusing = self.refusing.as_ref().map(Refusal::code);

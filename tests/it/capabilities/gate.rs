@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use echopilot::storage::engine::{
     Appending, Chunk, Document, DocumentError, Durability, Engine, Expect, Lease, Mark, OnCommit,
-    OnDocument, Position, Revision, StorageError, StreamHealth, StreamOptions,
+    OnDocument, Position, Revision, Seek, SegmentInfo, StorageError, StreamHealth, StreamOptions,
 };
 use echopilot::storage::lines::Lines;
 use tokio::sync::{oneshot, watch};
@@ -163,6 +163,14 @@ impl Engine for Gate {
         sink: &mut dyn FnMut(Chunk<'_>) -> ControlFlow<()>,
     ) -> Result<(), StorageError> {
         self.inner.scan(stream, from, sink)
+    }
+
+    fn segments(&self, stream: &str) -> Result<Vec<SegmentInfo>, StorageError> {
+        self.inner.segments(stream)
+    }
+
+    fn locate(&self, stream: &str, seek: &Seek) -> Result<Mark, StorageError> {
+        self.inner.locate(stream, seek)
     }
 
     fn follow(&self, stream: &str) -> Result<watch::Receiver<u64>, StorageError> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use echopilot::storage::engine::{
     Appending, Chunk, Document, DocumentError, Durability, Engine, Expect, Lease, Mark, OnCommit,
-    OnDocument, Revision, StorageError, StreamHealth, StreamOptions,
+    OnDocument, Revision, Seek, SegmentInfo, StorageError, StreamHealth, StreamOptions,
 };
 use echopilot::storage::lines::Lines;
 use tokio::sync::watch;
@@ -93,6 +93,14 @@ impl Engine for Mortal {
         sink: &mut dyn FnMut(Chunk<'_>) -> ControlFlow<()>,
     ) -> Result<(), StorageError> {
         self.disk.scan(stream, from, sink)
+    }
+
+    fn segments(&self, stream: &str) -> Result<Vec<SegmentInfo>, StorageError> {
+        self.disk.segments(stream)
+    }
+
+    fn locate(&self, stream: &str, seek: &Seek) -> Result<Mark, StorageError> {
+        self.disk.locate(stream, seek)
     }
 
     fn follow(&self, stream: &str) -> Result<watch::Receiver<u64>, StorageError> {

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::{TimeZone, Utc};
-use echopilot::seams::clock::ManualClock;
+use chrono::{TimeDelta, TimeZone, Utc};
+use echopilot::seams::clock::{Clock as _, ManualClock};
 use echopilot::storage::engine::{
-    DocumentError, Engine, Expect, Mark, Position, Revision, StorageError,
+    DocumentError, Engine, Expect, Mark, Position, Revision, Seek, StorageError,
 };
 use echopilot::storage::lines::Lines;
 use echopilot::storage::memory::MemoryEngine;
@@ -175,6 +175,66 @@ fn a_scan_goes_on_from_a_mark_and_refuses_one_that_does_not_fit() {
             assert!(
                 matches!(refused, Err(StorageError::BadMark { .. })),
                 "{refused:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_line_is_located_by_number_and_by_time() {
+    on_every_engine(|engine, clock| {
+        assert_eq!(
+            engine.locate("x", &Seek::After(0)).unwrap(),
+            Mark::default()
+        );
+        let noon = clock.now();
+        for number in 1..=100 {
+            let mut lines = Lines::new();
+            lines.push("thing.happened", clock.now(), |_| {});
+            wait(engine.append("x", Expect::Any, None, lines, None)).unwrap();
+            assert_eq!(engine.health("x").unwrap().last_seq, number);
+            clock.advance(Duration::from_secs(1));
+        }
+        for seq in [0, 1, 2, 50, 99, 100] {
+            let mark = engine.locate("x", &Seek::After(seq)).unwrap();
+            assert_eq!(mark.seq, seq);
+            let (rest, end) = bytes_after(engine, &mark).unwrap();
+            assert_eq!((end.seq, rest.is_empty()), (100, seq == 100));
+            let at = noon + TimeDelta::seconds(seq.cast_signed());
+            assert_eq!(engine.locate("x", &Seek::Since(at)).unwrap(), mark);
+        }
+        // What is not there yet comes after the end.
+        for seek in [
+            Seek::After(101),
+            Seek::After(u64::MAX),
+            Seek::Since(clock.now()),
+        ] {
+            assert_eq!(engine.locate("x", &seek).unwrap().seq, 100);
+        }
+        let within = |after, since: i64, until: i64| Seek::Within {
+            after,
+            since: Some(noon + TimeDelta::seconds(since)),
+            until: Some(noon + TimeDelta::seconds(until)),
+        };
+        for (seek, seq) in [
+            (within(0, 30, 40), 30),
+            (within(35, 30, 40), 35),
+            (within(41, 30, 40), 100),
+        ] {
+            assert_eq!(engine.locate("x", &seek).unwrap().seq, seq, "{seek:?}");
+        }
+        let segments = engine.segments("x").unwrap();
+        let [only] = &segments[..] else {
+            panic!("{segments:?}");
+        };
+        assert_eq!((only.first, only.last, only.sealed), (1, 100, false));
+        for unknown in [
+            engine.locate("nobody", &Seek::After(0)).unwrap_err(),
+            engine.segments("nobody").unwrap_err(),
+        ] {
+            assert!(
+                matches!(unknown, StorageError::NoStream { .. }),
+                "{unknown:?}"
             );
         }
     });

@@ -11,5 +11,6 @@ mod logs;
 mod meddling;
 mod mended;
 mod rotation;
+mod seeking;
 pub mod support;
 mod views;
