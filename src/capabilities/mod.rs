@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod anomalies;
 pub mod autoscale;
+pub mod backups;
 pub mod costs;
 pub mod experiments;
 pub mod flags;
@@ -35,4 +36,5 @@ pub const ALL: &[Descriptor] = &[
     support::DESCRIPTOR,
     alerts::DESCRIPTOR,
     costs::DESCRIPTOR,
+    backups::DESCRIPTOR,
 ];

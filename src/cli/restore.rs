@@ -10,19 +10,11 @@ use super::backup::failure;
 use super::failure::{DONE, Failure, Outcome};
 use super::output::{Output, word};
 use crate::base::{calendar, time};
-use crate::platform::config;
+use crate::platform::config::HISTORY;
 use crate::seams::clock::Clock;
 use crate::seams::files::Files;
 use crate::storage::backup::{
-    BackupError, History, MANIFEST, Restored, RestoredDocument, TextFrom, Until, restore,
-};
-
-/// How configurations of an instant are found. Keys stay at their newest: taking `keys.json` back
-/// would make revoked keys good again.
-const HISTORY: History = History {
-    stream: config::STREAM,
-    accepted: config::in_force,
-    newest_only: &["keys.json"],
+    BackupError, MANIFEST, Restored, RestoredDocument, TextFrom, Until, restore,
 };
 
 /// Restores what `args` names.

@@ -29,6 +29,9 @@ pub type Check = (&'static str, State);
 /// What is told beside the checks, such as how sure acknowledgements are.
 type Fact = Box<dyn Fn() -> serde_json::Value + Send + Sync>;
 
+/// How a part is, in words for people, whatever its state.
+type Remark = Box<dyn Fn() -> String + Send + Sync>;
+
 type Probe = Box<dyn Fn() -> State + Send + Sync>;
 
 /// All parts that can say how they are.
@@ -38,6 +41,7 @@ pub struct Health {
     stopping: AtomicBool,
     parts: Mutex<Vec<(&'static str, Arc<Probe>)>>,
     facts: Mutex<Vec<(&'static str, Arc<Fact>)>>,
+    remarks: Mutex<Vec<(&'static str, Arc<Remark>)>>,
 }
 
 impl Debug for Health {
@@ -61,6 +65,21 @@ impl Health {
     ) {
         let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
         facts.push((name, Arc::new(Box::new(fact))));
+    }
+
+    /// Adds what the line of the part `name` says while it is well. It must be quick and must not
+    /// wait.
+    pub fn remark(&self, name: &'static str, words: impl Fn() -> String + Send + Sync + 'static) {
+        let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        remarks.push((name, Arc::new(Box::new(words))));
+    }
+
+    /// What the line of `name` says besides its state.
+    fn remark_of(&self, name: &str) -> Option<String> {
+        let remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, words) = remarks.iter().find(|(part, _)| *part == name)?.clone();
+        drop(remarks);
+        Some(words())
     }
 
     /// The daemon serves from now on.
@@ -113,7 +132,7 @@ pub fn routes(health: &Arc<Health>, clock: &Arc<dyn Clock>) -> Routes {
     .query("verbose=1")
     .plain()
     .hot(Arc::new(move |call| {
-        HotAnswer::Now(Ok(ready(&own.checks(), call.parts.uri.query())))
+        HotAnswer::Now(Ok(ready(&own, call.parts.uri.query())))
     }));
     let (own, clock) = (Arc::clone(health), Arc::clone(clock));
     let all =
@@ -130,17 +149,21 @@ fn failed(checks: &[Check]) -> bool {
 }
 
 /// `ok`, or with `verbose` a line for each part.
-fn ready(checks: &[Check], query: Option<&str>) -> Answer {
-    let (status, word) = if failed(checks) {
+fn ready(health: &Health, query: Option<&str>) -> Answer {
+    let checks = health.checks();
+    let (status, word) = if failed(&checks) {
         (StatusCode::SERVICE_UNAVAILABLE, "failed")
     } else {
         (StatusCode::OK, "ok")
     };
     let verbose = query.is_some_and(|query| query.split('&').any(|one| one.starts_with("verbose")));
     let mut body = String::new();
-    for (name, state) in checks {
+    for (name, state) in &checks {
         let line = match state {
-            State::Ok => format!("[+] {name} ok\n"),
+            State::Ok => match health.remark_of(name).filter(|_| verbose) {
+                Some(remark) => format!("[+] {name} ok: {remark}\n"),
+                None => format!("[+] {name} ok\n"),
+            },
             State::Degraded(reason) => format!("[!] {name} degraded: {reason}\n"),
             State::Failed(reason) => format!("[-] {name} failed: {reason}\n"),
         };

@@ -14,8 +14,8 @@ use crate::platform::scheduler::{Pass, Summary, TaskError};
 use crate::seams::files::read_whole;
 
 /// Parts that no alert is made of: the first is not well while it starts and stops, the second
-/// would tell of itself.
-const UNTOLD: [&str; 2] = ["daemon", "alerts"];
+/// would tell of itself, the third tells more of itself than one sentence.
+const UNTOLD: [&str; 3] = ["daemon", "alerts", "backups"];
 
 /// One line of life; tells the service manager, and makes an alert of each part that is not well.
 pub(super) async fn beat(upkeep: &Upkeep, pass: &Pass) -> Result<Summary, TaskError> {

@@ -18,7 +18,7 @@ pub use check::{check_files, check_text};
 pub use daemon::{DaemonConfig, DaemonRules, EXPOSURES, Limits};
 pub use kind::{Config, ConfigKind, kind, read, schema_of, schemas, typed};
 pub use live::{Accepted, Live};
-pub use record::{STREAM, in_force};
+pub use record::{HISTORY, STREAM, in_force};
 pub use slot::OnAccept;
 pub use status::{ConfigStatus, Degraded, EditError, LINK_HINT};
 pub use store::ConfigStore;

@@ -18,6 +18,7 @@ use serde_json::json;
 use super::edits::Edits;
 use super::status::Degraded;
 use crate::seams::files::is_full;
+use crate::storage::backup::History;
 use crate::storage::engine::{
     DocumentError, Durability, Engine, Expect, Mark, Position, Revision, StorageError,
     StreamOptions,
@@ -383,6 +384,14 @@ fn last_good(
     }
     found
 }
+
+/// How configurations of an instant are found in a backup. Keys stay at their newest: taking
+/// `keys.json` back would make revoked keys good again.
+pub const HISTORY: History = History {
+    stream: STREAM,
+    accepted: in_force,
+    newest_only: &["keys.json"],
+};
 
 /// The document and the revision that a line of the journal puts in force, if it does.
 pub fn in_force(own: &OwnLine<'_>) -> Option<(String, Revision)> {

@@ -88,10 +88,7 @@ impl<'f> Folder<'f> {
         self.files
             .write_new(&path, body, access)
             .map_err(failed("write", &path))?;
-        Ok(Written {
-            size: body.len() as u64,
-            sha256: hex::of(&Sha256::digest(body)),
-        })
+        Ok(sum_of_bytes(body))
     }
 
     /// Writes a file from `source`; without `tail`, up to its last end of line.
@@ -102,14 +99,7 @@ impl<'f> Folder<'f> {
         tail: bool,
     ) -> Result<Written, BackupError> {
         let path = self.room_for(relative)?;
-        let mut out = self
-            .files
-            .open_append(&path, Make::New)
-            .map_err(failed("write", &path))?;
-        let written = pour(source, tail, &mut |bytes| write_all(&mut *out, bytes));
-        let written = written.map_err(failed("write", &path))?;
-        out.sync_data().map_err(failed("write", &path))?;
-        Ok(written)
+        write_from(self.files, &path, source, tail)
     }
 
     /// Gives it its name, everything in it being on the medium.
@@ -149,8 +139,25 @@ impl Drop for Folder<'_> {
     }
 }
 
+/// Writes a new file from `source`, on the medium when it returns; without `tail`, up to its last
+/// end of line.
+pub(super) fn write_from(
+    files: &dyn Files,
+    path: &Path,
+    source: &mut dyn Read,
+    tail: bool,
+) -> Result<Written, BackupError> {
+    let mut out = files
+        .open_append(path, Make::New)
+        .map_err(failed("write", path))?;
+    let written = pour(source, tail, &mut |bytes| write_all(&mut *out, bytes));
+    let written = written.map_err(failed("write", path))?;
+    out.sync_data().map_err(failed("write", path))?;
+    Ok(written)
+}
+
 /// Takes everything in a folder away.
-fn empty(files: &dyn Files, folder: &Path) -> io::Result<()> {
+pub(super) fn empty(files: &dyn Files, folder: &Path) -> io::Result<()> {
     for name in files.list(folder)? {
         let path = folder.join(name);
         // A link is taken away, never followed: only what cannot be unlinked is a folder.
@@ -189,6 +196,14 @@ pub(super) fn pour(
         size,
         sha256: hex::of(&sum.finalize()),
     })
+}
+
+/// Size and checksum of what is in memory.
+pub(super) fn sum_of_bytes(body: &[u8]) -> Written {
+    Written {
+        size: body.len() as u64,
+        sha256: hex::of(&Sha256::digest(body)),
+    }
 }
 
 fn write_all(out: &mut dyn AppendFile, mut bytes: &[u8]) -> io::Result<()> {

@@ -39,6 +39,10 @@ pub struct Manifest {
     pub files: Vec<FileEntry>,
     /// What was there and is not in the backup.
     pub left_out: Vec<LeftOut>,
+    /// Whether it is a replica, which is kept up to date in place. Lines that are foreign or bad
+    /// are not counted there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replica: bool,
 }
 
 /// One journal.
@@ -121,7 +125,8 @@ impl Manifest {
         Ok(format!("{open}{BEFORE_SUM}{sum}{AFTER_SUM}"))
     }
 
-    fn parse(text: &[u8]) -> Result<Self, String> {
+    /// Reads a manifest, or says what is wrong with it.
+    pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
         const CHANGED: &str = "it was cut short or changed: its own checksum does not fit";
         let sealed = std::str::from_utf8(text)
             .ok()

@@ -9,19 +9,28 @@
 
 mod check;
 mod cut;
+mod documents;
+mod drill;
 mod folder;
 mod manifest;
 mod restore;
+mod shelf;
+mod stoppable;
+pub mod sync;
 mod take;
 
 use std::io;
 use std::path::Path;
 
 use super::verify::VerifyError;
+use crate::seams::files::is_full;
 
 pub use check::check;
+pub use drill::{Drilled, drill};
 pub use manifest::{FileEntry, JournalEntry, LeftOut, MANIFEST, Manifest, Range};
 pub use restore::{History, Restored, RestoredDocument, RestoredJournal, TextFrom, Until, restore};
+pub use shelf::{Shelved, list, newest, remove, tidy};
+pub use stoppable::Stoppable;
 pub use take::{Taken, take};
 
 /// A file of a backup that is not what its manifest says.
@@ -110,6 +119,30 @@ pub enum BackupError {
         /// Where it ends.
         last: u64,
     },
+    /// A replica that was there is not.
+    #[error("the replica `{target}` was there and is not now")]
+    Vanished {
+        /// Where it was.
+        target: String,
+    },
+    /// A replica has lines that the home does not.
+    #[error("the replica `{target}` holds another history of `{journal}`: {what}")]
+    Diverged {
+        /// The replica.
+        target: String,
+        /// The journal.
+        journal: String,
+        /// Where they differ.
+        what: String,
+    },
+    /// What arrived is not what was sent.
+    #[error("`{file}` did not arrive in `{target}` as it was sent")]
+    Changed {
+        /// Path within the home.
+        file: String,
+        /// The replica.
+        target: String,
+    },
     /// What was written did not read back the same.
     #[error("`{journal}` did not come out as the manifest says: {what}")]
     Differs {
@@ -118,6 +151,31 @@ pub enum BackupError {
         /// What was found and what was expected.
         what: String,
     },
+}
+
+impl BackupError {
+    /// The cure, where there is one that does not depend on who asked.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Room { .. } => "make room there",
+            Self::Io { source, .. } if is_full(source) => "make room there",
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "the daemon's user must be able to write there"
+            }
+            Self::Vanished { .. } => {
+                "see whether it is mounted; to begin anew, give the replica another name in \
+                 configs/backups.json"
+            }
+            Self::Diverged { .. } => {
+                "was the home restored, or begun anew? keep that replica, and name an empty place \
+                 in configs/backups.json, under another name"
+            }
+            Self::Changed { .. } => "the next run sends it again",
+            Self::Occupied { .. } => "name an empty folder outside of the home",
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
 }
 
 fn told(faults: &[Fault]) -> String {

@@ -7,13 +7,11 @@ use std::path::{Path, PathBuf};
 use super::check::{contents, entry_of, sum_of, text_of};
 use super::folder::Folder;
 use super::manifest::{FORMAT, FileEntry, LeftOut, MANIFEST, Manifest, Range};
-use super::{BackupError, failed};
+use super::{BackupError, documents, failed, shelf};
 use crate::base::time;
 use crate::seams::clock::Clock;
 use crate::seams::files::{Access, Files, ReadFile, Stat};
 use crate::storage::anchors::Anchors;
-use crate::storage::engine::DocumentError;
-use crate::storage::files::documents::{is_name, read_settled};
 use crate::storage::files::names::{self, Sealed};
 use crate::storage::files::reading;
 use crate::storage::verify::verify_stream;
@@ -64,8 +62,8 @@ pub fn take(
         .map(|(stream, _)| stream)
         .collect();
     let configs = home.join("configs");
-    let documents = files.list(&configs).map_err(failed("read", &configs))?;
-    if streams.is_empty() && documents.is_empty() {
+    let listed_configs = files.list(&configs).map_err(failed("read", &configs))?;
+    if streams.is_empty() && listed_configs.is_empty() {
         return Err(BackupError::Nothing {
             home: home.display().to_string(),
         });
@@ -83,6 +81,7 @@ pub fn take(
             journals: Vec::new(),
             files: Vec::new(),
             left_out: Vec::new(),
+            replica: false,
         },
         copied_bytes: 0,
         linked_bytes: 0,
@@ -92,10 +91,13 @@ pub fn take(
     for stream in streams {
         taking.journal(stream)?;
     }
-    taking.snapshots()?;
-    taking.documents("configs")?;
-    taking.documents("configs/schema")?;
-    let name = now.format("%Y-%m-%dT%H%M%SZ").to_string();
+    for folder in documents::revisions(files, home)? {
+        taking.documents(&folder)?;
+    }
+    for folder in documents::CURRENT {
+        taking.documents(folder)?;
+    }
+    let name = now.format(shelf::NAME_FORM).to_string();
     taking.finish(&free_name(files, to, &name))
 }
 
@@ -194,6 +196,13 @@ impl Taking<'_> {
             opened => opened,
         };
         let source = logs.join(&name);
+        if is_gone(&file) {
+            self.notes.push(format!(
+                "`logs/{}` was given up while the backup was made",
+                segment.file
+            ));
+            return Ok(());
+        }
         let file = file.map_err(failed("read", &source))?;
         let stat = file.stat().map_err(failed("read", &source))?;
         let path = format!("logs/{name}");
@@ -224,7 +233,12 @@ impl Taking<'_> {
                 .push(format!("`{path}` is sealed and was changed since `{then}`"));
             return Ok(false);
         }
-        if sum_of(self.files, &kept).ok().as_ref() != Some(&found) {
+        let kept_now = sum_of(self.files, &kept);
+        if is_gone(&kept_now) {
+            // That backup was old enough to go, and has just gone.
+            return Ok(false);
+        }
+        if kept_now.ok().as_ref() != Some(&found) {
             let then = kept.display();
             self.notes.push(format!(
                 "`{then}` is damaged; this backup has a good copy of its own"
@@ -241,75 +255,19 @@ impl Taking<'_> {
         Ok(true)
     }
 
-    /// The kept revisions of all documents. They never change under their names.
-    fn snapshots(&mut self) -> Result<(), BackupError> {
-        let all = "backups/configs";
-        for name in self.names_in(all)? {
-            if is_name(&name) {
-                self.documents(&format!("{all}/{name}"))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn names_in(&self, folder: &str) -> Result<Vec<String>, BackupError> {
-        let path = self.home.join(folder);
-        match self.files.list(&path) {
-            // A file in a place of folders.
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(Vec::new()),
-            listed => listed.map_err(failed("read", &path)),
-        }
-    }
-
     fn documents(&mut self, folder: &str) -> Result<(), BackupError> {
-        for name in self.names_in(folder)? {
-            if Path::new(&name)
-                .extension()
-                .is_none_or(|kind| kind != "json")
-            {
-                continue;
+        for name in documents::listed(self.files, self.home, folder)? {
+            let path = format!("{folder}/{name}");
+            match documents::read(self.files, self.home, &path)? {
+                Ok(found) => {
+                    let body = &found.document.body;
+                    let written = self.folder.write(&path, body, found.access())?;
+                    self.copied_bytes += written.size;
+                    self.add(path, written.size, written.sha256, found.mode());
+                }
+                Err(why) => self.leave_out(&path, why),
             }
-            self.document(&format!("{folder}/{name}"), &name)?;
         }
-        Ok(())
-    }
-
-    fn document(&mut self, path: &str, name: &str) -> Result<(), BackupError> {
-        let source = self.home.join(path);
-        let stat = match self.files.stat(&source) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.leave_out(path, "it was taken away meanwhile".to_owned());
-                return Ok(());
-            }
-            found => found.map_err(failed("read", &source))?,
-        };
-        let read = if !is_name(name) {
-            Err("nothing reads a file of this name".to_owned())
-        } else if !stat.plain {
-            Err("it is no plain file".to_owned())
-        } else {
-            match read_settled(self.files, &source, path) {
-                Ok(document) => Ok(document),
-                Err(DocumentError::Empty { .. }) => Err("it is empty".to_owned()),
-                Err(DocumentError::Absent { .. }) => Err("it was taken away meanwhile".to_owned()),
-                Err(error @ DocumentError::TooLarge { .. }) => Err(error.to_string()),
-                Err(error) => return Err(error.into()),
-            }
-        };
-        let document = match read {
-            Ok(document) => document,
-            Err(why) => {
-                self.leave_out(path, why);
-                return Ok(());
-            }
-        };
-        let access = Access {
-            mode: stat.mode,
-            owner: Some((stat.uid, stat.gid)),
-        };
-        let written = self.folder.write(path, &document.body, access)?;
-        self.copied_bytes += written.size;
-        self.add(path.to_owned(), written.size, written.sha256, stat.mode);
         Ok(())
     }
 
@@ -353,6 +311,10 @@ impl Taking<'_> {
             notes: self.notes,
         })
     }
+}
+
+fn is_gone<T>(outcome: &io::Result<T>) -> bool {
+    matches!(outcome, Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
 
 fn whole(file: Box<dyn ReadFile>) -> io::Result<reading::Source> {

@@ -4,6 +4,7 @@ mod alertmanager;
 mod alerts;
 mod anomalies;
 mod autoscale;
+mod backups;
 mod costs;
 mod described;
 mod experiments;
