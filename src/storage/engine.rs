@@ -19,6 +19,9 @@ use tokio::sync::watch;
 use super::lines::Lines;
 pub use super::segments::{Seek, SegmentInfo};
 
+/// A write or a sync that takes longer is stuck (our own choice: ten times what etcd warns of).
+pub const STUCK_AFTER: Duration = Duration::from_secs(10);
+
 /// How sure an acknowledgement is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Durability {
@@ -367,6 +370,12 @@ pub trait Engine: Send + Sync + Debug + 'static {
     /// State of the medium. Takes no lock.
     fn medium(&self) -> Medium {
         Medium::default()
+    }
+
+    /// The stream whose writer has been at one write or sync for longest, and how long; `None`
+    /// where none is at work, or nobody can tell. Who refuses lines is not at work for long.
+    fn longest_wait(&self) -> Option<(String, Duration)> {
+        None
     }
 
     /// Names of all streams, open or not, sorted.

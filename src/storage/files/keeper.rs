@@ -2,7 +2,7 @@
 //! reserve and the warning of a filling medium (rule L9), and the anchors of the chains outside the
 //! home folder (rule L13).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, PoisonError};
@@ -13,6 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::room::Level;
 use super::segment::Env;
+use crate::storage::engine::STUCK_AFTER;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -68,6 +69,7 @@ fn keep(
         told: HashMap::new(),
         at: uptime,
     };
+    let mut stuck = BTreeSet::new();
     loop {
         env.room.keep_reserve();
         let short = env.room.measure() != Level::Ample;
@@ -88,9 +90,30 @@ fn keep(
                 .push("clock.stepped", "clock", &[("by_ms", &by)]);
         }
         (wall, uptime) = (now, up);
+        note_stuck(env, streams, &mut stuck);
         if up.saturating_sub(anchors.at) >= ANCHOR_EVERY {
             anchors.at = up;
             anchors.tell(streams);
+        }
+    }
+}
+
+/// Notes each writer that does not come back from a write or a sync, once until it has. The process
+/// log is told by whoever watches the process.
+fn note_stuck(env: &Env, streams: &super::Streams, told: &mut BTreeSet<String>) {
+    let now = env.clock.uptime();
+    let streams = streams.read().unwrap_or_else(PoisonError::into_inner);
+    for (name, stream) in streams.iter() {
+        match stream.turn_lasts(now) {
+            Some(lasts) if lasts >= STUCK_AFTER => {
+                if told.insert(name.clone()) {
+                    let secs = lasts.as_secs().to_string();
+                    env.notices.write("storage.stuck", name, &[("secs", &secs)]);
+                }
+            }
+            _ => {
+                told.remove(name);
+            }
         }
     }
 }

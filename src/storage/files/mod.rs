@@ -338,10 +338,25 @@ impl Engine for FilesEngine {
         self.env.room.medium()
     }
 
+    fn longest_wait(&self) -> Option<(String, Duration)> {
+        let now = self.env.clock.uptime();
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        let at_work = streams.iter().filter_map(|(name, stream)| {
+            let lasts = stream.turn_lasts(now)?;
+            Some((name, lasts))
+        });
+        let (name, lasts) = at_work.max_by_key(|(_, lasts)| *lasts)?;
+        Some((name.clone(), lasts))
+    }
+
     fn streams(&self) -> Vec<String> {
         let files = self.env.files.list(&self.env.logs).unwrap_or_default();
         let named = files.iter().filter_map(|file| names::parse(file));
         let mut found: Vec<String> = named.map(|(stream, _)| stream.to_owned()).collect();
+        // One that is open may have lost its only file to somebody who moved it.
+        let open = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        found.extend(open.keys().cloned());
+        drop(open);
         found.sort_unstable();
         found.dedup();
         found

@@ -1,5 +1,6 @@
 //! What a stream's appenders, readers and its writer thread share.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub(super) struct Stream {
     visible: Mutex<Option<Visible>>,
     /// The last line that is on the medium, and its chain value.
     anchor: Mutex<(u64, ChainValue)>,
+    /// Uptime in milliseconds, plus one, at which the writer's turn began; 0 = it waits for work.
+    turn_since: AtomicU64,
 }
 
 impl std::fmt::Debug for Stream {
@@ -83,6 +86,7 @@ impl Stream {
             }),
             visible: Mutex::default(),
             anchor: Mutex::new((0, GENESIS)),
+            turn_since: AtomicU64::new(0),
         }
     }
 
@@ -162,10 +166,28 @@ impl Stream {
         }
     }
 
+    /// The writer is at work from `now` on, until [`Stream::end_turn`].
+    pub(super) fn begin_turn(&self, now: Duration) {
+        let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX - 1);
+        self.turn_since.store(millis + 1, Ordering::Relaxed);
+    }
+
+    /// The writer waits for work.
+    pub(super) fn end_turn(&self) {
+        self.turn_since.store(0, Ordering::Relaxed);
+    }
+
+    /// How long the writer has been at one turn; `None` while it waits for work.
+    pub(super) fn turn_lasts(&self, now: Duration) -> Option<Duration> {
+        let since = self.turn_since.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(now.saturating_sub(Duration::from_millis(since)))
+    }
+
     /// The writer is gone: whatever still waits, and whatever comes, is refused.
     pub(super) fn end(&self) {
         let mut queue = locked(&self.queue);
         queue.closing = true;
+        self.end_turn();
         let left = std::mem::take(&mut queue.groups);
         drop(queue);
         let refuse = |group| (group, Err(StorageError::Closed));

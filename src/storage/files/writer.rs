@@ -69,6 +69,7 @@ impl Writer {
         self.publish();
         loop {
             let work = self.stream.wait(self.patience());
+            self.stream.begin_turn(self.env.clock.uptime());
             if work.groups.is_empty() {
                 self.tick();
             } else {
@@ -78,6 +79,7 @@ impl Writer {
             if work.closing {
                 break;
             }
+            self.stream.end_turn();
         }
         if !self.unsynced.is_empty() {
             self.sync_now();
