@@ -17,6 +17,13 @@ use crate::seams::clock::Clock;
 
 /// How often deadlines are looked at: far below the shortest of them, far above what it costs.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long a connection between two requests stays open once we stop: a request that is on its way
+/// is answered, and told to come back on another connection (our own choice: more than the pause of
+/// a busy client, less than a person notices).
+const LINGER: Duration = Duration::from_secs(1);
+/// The same for a connection that has not said anything yet: who connects is about to ask (our own
+/// choice: more than a busy machine holds a client up).
+const LINGER_NEW: Duration = Duration::from_secs(3);
 /// How often they are looked at while stopping, when somebody waits for the last to end.
 const LOOK_STOPPING: Duration = Duration::from_millis(5);
 
@@ -42,7 +49,12 @@ pub(super) struct Patience {
     /// Milliseconds of uptime when it ends, times four, plus what is awaited.
     due: AtomicU64,
     spent: AtomicBool,
+    /// Something of a request has come since the last answer.
+    begun: AtomicBool,
+    /// No answer was ever given here.
+    is_new: AtomicBool,
     stopping: AtomicBool,
+    closing: AtomicBool,
     over: AtomicBool,
     task: AtomicWaker,
 }
@@ -71,16 +83,26 @@ impl Patience {
             head,
             due: AtomicU64::new(0),
             spent: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
+            is_new: AtomicBool::new(true),
             stopping: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
             over: AtomicBool::new(false),
             task: AtomicWaker::new(),
         };
-        patience.wait_for_head(patience.now());
+        patience.wait_for(Awaits::Head, patience.now().saturating_add(head));
         patience
     }
 
-    /// From `now` on the next head is waited for.
+    /// Something came from the client.
+    pub(super) fn heard(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+    }
+
+    /// From `now` on the next head is waited for, the answer to the last being made.
     pub(super) fn wait_for_head(&self, now: Duration) {
+        self.begun.store(false, Ordering::Relaxed);
+        self.is_new.store(false, Ordering::Relaxed);
         self.wait_for(Awaits::Head, now.saturating_add(self.head));
     }
 
@@ -113,9 +135,14 @@ impl Patience {
         kind == awaits
     }
 
-    /// Whether the connection should end after the request in work.
+    /// Whether the connection should end after the next answer.
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Whether the connection should end unless a request has begun to come.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire) && !self.begun.load(Ordering::Relaxed)
     }
 
     /// Whether the connection should end at once.
@@ -148,6 +175,7 @@ impl Patience {
 pub(super) struct Watch {
     all: Mutex<Vec<Weak<Patience>>>,
     arrived: Notify,
+    complete: AtomicBool,
 }
 
 impl Watch {
@@ -160,8 +188,14 @@ impl Watch {
         }
     }
 
-    /// Runs until `stop`, and then until the last connection has ended: they are asked to end on
-    /// `stop`, and made to on `hard` or when `drain` has passed.
+    /// No connection comes after those that are here.
+    pub(super) fn no_more(&self) {
+        self.complete.store(true, Ordering::Release);
+    }
+
+    /// Runs until `stop`, and then until the last connection has ended: from `stop` on they end
+    /// after their next answer, or when none is asked for, and are made to on `hard` or when
+    /// `drain` has passed.
     pub(super) async fn run(
         &self,
         clock: &dyn Clock,
@@ -178,18 +212,24 @@ impl Watch {
             };
             stop.run_until_cancelled(look).await;
         }
-        let until = clock.uptime() + drain();
+        let begun = clock.uptime();
+        let until = begun + drain();
         loop {
             let now = clock.uptime();
+            let waited = now.saturating_sub(begun);
             let over = hard.is_cancelled() || now >= until;
             let left = self.each(|patience| {
                 patience.tell(&patience.stopping);
+                let is_new = patience.is_new.load(Ordering::Relaxed);
+                if waited >= if is_new { LINGER_NEW } else { LINGER } {
+                    patience.tell(&patience.closing);
+                }
                 patience.look(now);
                 if over {
                     patience.tell(&patience.over);
                 }
             });
-            if left == 0 {
+            if left == 0 && self.complete.load(Ordering::Acquire) {
                 return;
             }
             hard.run_until_cancelled(clock.sleep(LOOK_STOPPING)).await;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
+use http::header::{self, HeaderValue};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -95,8 +96,22 @@ impl Server {
         }
     }
 
-    /// Serves `listener` until the tasks' soft word, then lets requests in work end.
+    /// Serves `listener` until the tasks' soft word, then lets requests in work end. Who has
+    /// connected by then is served too: with the listener ends the queue in the kernel.
     pub async fn serve(&self, listener: TcpListener) {
+        self.accept_until_stop(&listener).await;
+        self.admit_queued(listener);
+        self.watch.no_more();
+    }
+
+    /// The same for a listener that somebody else holds too, such as the service manager: who is in
+    /// the kernel's queue is left to the process that comes next.
+    pub async fn serve_shared(&self, listener: TcpListener) {
+        self.accept_until_stop(&listener).await;
+        self.watch.no_more();
+    }
+
+    async fn accept_until_stop(&self, listener: &TcpListener) {
         let stop = self.tasks.soft().clone();
         self.look_after_connections();
         let mut failing = false;
@@ -118,12 +133,30 @@ impl Server {
                         error!(%error, "cannot accept connections, trying on");
                     }
                     failing = true;
-                    if spare.turn_away(&error, &listener) {
+                    if spare.turn_away(&error, listener) {
                         self.edge.metrics.refuse(Refusal::Connections);
                         continue;
                     }
                     within(&*self.edge.clock, ACCEPT_PAUSE, stop.cancelled()).await;
                 }
+            }
+        }
+    }
+
+    /// Takes in whoever is in the kernel's queue, without waiting for more.
+    fn admit_queued(&self, listener: TcpListener) {
+        let Ok(listener) = listener.into_std() else {
+            return;
+        };
+        // Who goes on connecting must not keep us from stopping.
+        for _ in 0..self.edge.rules.get().max_connections {
+            // An error means that nobody is left, or that nobody can be let in.
+            let Ok((stream, peer)) = listener.accept() else {
+                return;
+            };
+            let stream = stream.set_nonblocking(true).map(|()| stream);
+            if let Ok(stream) = stream.and_then(TcpStream::from_std) {
+                self.admit(stream, peer);
             }
         }
     }
@@ -296,17 +329,19 @@ async fn run_connection(connection: ClientConnection, patience: &Patience) {
     let mut asked = false;
     poll_fn(|cx| {
         patience.register(cx.waker());
-        if patience.is_stopping() && !asked {
-            asked = true;
-            connection.as_mut().graceful_shutdown();
-        }
         // Errors here are the client's doing (reset, malformed head): its connection is closed, and
         // there is nobody to tell.
-        match connection.as_mut().poll(cx) {
-            Poll::Ready(_ended) => Poll::Ready(()),
-            Poll::Pending if patience.is_over() => Poll::Ready(()),
-            Poll::Pending => Poll::Pending,
+        let mut polled = connection.as_mut().poll(cx).map(drop);
+        // Only after a look for what has come: a request that was sent is answered.
+        if polled.is_pending() && patience.is_closing() && !asked {
+            asked = true;
+            connection.as_mut().graceful_shutdown();
+            polled = connection.as_mut().poll(cx).map(drop);
         }
+        if patience.is_over() {
+            return Poll::Ready(());
+        }
+        polled
     })
     .await;
 }
@@ -349,8 +384,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
                     Serving::Later(Box::pin(async move {
                         let (edge, patience) = (Arc::clone(&connection.edge), &connection.patience);
                         let answer = edge.wait(later, admitted.total, pass, patience).await;
-                        patience.wait_for_head(patience.now());
-                        answer
+                        connection.given(answer, patience.now())
                     }))
                 }
             };
@@ -359,8 +393,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
         Serving::Later(Box::pin(async move {
             let (edge, patience) = (Arc::clone(&connection.edge), &connection.patience);
             let answer = edge.carry(admitted, parts, body, pass, patience).await;
-            patience.wait_for_head(patience.now());
-            answer
+            connection.given(answer, patience.now())
         }))
     }
 }
@@ -368,8 +401,17 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 impl Connection {
     /// An answer that is there already; the next head is waited for from the time of this one.
     fn done(&self, answer: Answer, pass: &Pass) -> Serving {
-        self.patience.wait_for_head(pass.started);
-        Serving::Now(Some(answer))
+        Serving::Now(Some(self.given(answer, pass.started)))
+    }
+
+    /// `answer` as it is given at `now`: the last one here says so, and hyper then closes.
+    fn given(&self, mut answer: Answer, now: Duration) -> Answer {
+        self.patience.wait_for_head(now);
+        if self.patience.is_stopping() {
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(header::CONNECTION, close);
+        }
+        answer
     }
 
     /// What can be said of the body from its head.

@@ -162,6 +162,9 @@ impl AsyncRead for ClientStream {
         let read = Pin::new(&mut this.inner).poll_read(cx, buffer);
         if read.is_ready() {
             let new = buffer.filled().get(before..).unwrap_or_default();
+            if !new.is_empty() {
+                this.patience.heard();
+            }
             if this.scan.finds(new) {
                 this.ambiguous.store(true, Ordering::Relaxed);
             }
