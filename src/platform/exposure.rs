@@ -58,9 +58,14 @@ const fn rule(path: &'static str, never: u32, better_not: u32) -> Rule {
 /// Everything below `home` that is too open, in a fixed order.
 pub fn exposed(files: &dyn Files, home: &Path) -> Vec<Exposed> {
     let stat = |name: &str| files.stat(&home.join(name)).ok();
+    // A link lets everybody follow it; what counts is the folder that it leads to.
+    let led_to = |name: &str| match stat(name)? {
+        link if !link.plain && !link.folder => stat(&format!("{name}/.")),
+        found => Some(found),
+    };
     let mut found: Vec<Exposed> = RULES
         .iter()
-        .filter_map(|rule| judged(rule.path, &stat(rule.path)?, rule.never, rule.better_not))
+        .filter_map(|rule| judged(rule.path, &led_to(rule.path)?, rule.never, rule.better_not))
         .collect();
     let inside = |folder: &str| {
         let names = files.list(&home.join(folder)).unwrap_or_default();

@@ -16,6 +16,11 @@ const READ_TRIES: u32 = 5;
 /// systems.
 const NAME_MAX: usize = 128;
 
+/// Permission bit of a folder in which its group may make files.
+const GROUP_WRITES: u32 = 0o020;
+/// Mode of a document that its group may edit.
+const GROUP_EDITS: u32 = 0o660;
+
 /// The documents of one home.
 #[derive(Debug)]
 pub(super) struct Documents {
@@ -167,6 +172,18 @@ impl Documents {
                 owner: Some((uid, gid)),
             },
             _ if self.private.iter().any(|private| private == name) => Access::PRIVATE,
+            _ => self.access_of_new(),
+        }
+    }
+
+    /// What belongs to a group that may edit here, such as `/etc/echopilot` of the package, is for
+    /// that group to write, whatever the umask. The folder may be named by a link.
+    fn access_of_new(&self) -> Access {
+        match self.files.stat(&self.configs.join(".")) {
+            Ok(Stat { mode, uid, gid, .. }) if mode & GROUP_WRITES != 0 => Access {
+                mode: GROUP_EDITS,
+                owner: Some((uid, gid)),
+            },
             _ => Access::SHARED,
         }
     }
