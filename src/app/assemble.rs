@@ -26,10 +26,11 @@ use crate::platform::samples::Samples;
 use crate::platform::scheduler::Roster;
 use crate::platform::switches::Switches;
 use crate::platform::telemetry::{HttpMetrics, Metrics};
+use crate::platform::watchdog::Vitals;
 use crate::platform::wiring::{Capability, Seams, Wiring};
 use crate::seams::clock::Clock;
 use crate::seams::files::{Files, read_whole};
-use crate::storage::engine::{Durability, Engine};
+use crate::storage::engine::{Durability, Engine, STUCK_AFTER};
 use crate::storage::files::{FilesEngine, FilesSettings, OpenError};
 
 /// The parts of a running process.
@@ -59,6 +60,8 @@ pub struct App {
     pub tasks: Tasks,
     /// The server, not yet listening.
     pub server: Server,
+    /// What must turn for the daemon to live.
+    pub vitals: Vitals,
     reviver: Reviver,
     capabilities: Vec<(&'static str, Arc<dyn Capability>)>,
 }
@@ -152,6 +155,7 @@ pub fn assemble(
         roster: Roster::default(),
         tasks: Tasks::new(),
         reviver: Reviver::default(),
+        vitals: Vitals::default(),
         switches: Switches::default(),
         seams,
     };
@@ -166,6 +170,7 @@ pub fn assemble(
         roster,
         tasks,
         reviver,
+        vitals,
         ..
     } = wiring;
     let home = home.to_owned();
@@ -182,6 +187,7 @@ pub fn assemble(
         roster,
         tasks,
         server,
+        vitals,
         reviver,
         capabilities,
     })
@@ -241,6 +247,14 @@ fn storage_state(engine: &dyn Engine) -> State {
         let code = engine.health(&stream)?.refusing?;
         Some(format!("{code}: `{stream}` takes no lines"))
     });
+    let stuck = engine
+        .longest_wait()
+        .filter(|(_, lasts)| *lasts >= STUCK_AFTER);
+    if let Some((stream, lasts)) = stuck {
+        let secs = lasts.as_secs();
+        let text = format!("storage_stuck: `{stream}` is at one write or sync for {secs} s");
+        return State::Failed(text);
+    }
     match refusing {
         Some(refusing) => State::Failed(refusing),
         None if engine.medium().low => {

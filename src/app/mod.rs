@@ -13,5 +13,7 @@ mod families;
 mod first_start;
 mod home;
 mod process_log;
+mod reload;
 mod rules;
 pub mod schema_files;
+mod sockets;

@@ -1,24 +1,29 @@
 //! `echopilot serve`: from the lock on the folder to the last sync.
 
 use std::io::{ErrorKind, Write};
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
+use tokio::signal::unix::Signal;
 
 use super::assemble::{self, App};
 use super::daemon_file::{self, DaemonFile};
 use super::first_start;
 use super::home::must_exist_or_begin;
 use super::process_log;
+use super::reload;
 use super::schema_files;
 use super::settings::{self, GivenKeys};
+use super::sockets;
 use crate::platform::auth::{KeySpec, KeyText};
 use crate::platform::http::Role;
 use crate::platform::lifecycle::{self, Tasks};
+use crate::platform::progress::Progress;
+use crate::platform::watchdog::Watchdog;
 use crate::platform::wiring::Seams;
 use crate::seams::clock::{Clock, SystemClock};
 use crate::seams::files::{Files, RealFiles};
@@ -53,19 +58,29 @@ pub fn serve(options: &ServeOptions, to: &mut Channels<'_>) -> anyhow::Result<()
     let files: Arc<dyn Files> = Arc::new(RealFiles);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     process_log::begin(&clock, options.quiet)?;
+    let handed_over = sockets::handed_over()?;
     must_exist_or_begin(&*files, &options.home)?;
     let given = GivenKeys::read(&*files)?;
     let runtime = assemble::runtime()?;
     lifecycle::raise_handle_limit();
+    let hangups = reload::hangups(&runtime)?;
+    let starting = long_work("recovering", &files, &clock);
     let engine = assemble::open_storage(&options.home, &files, &clock)?;
     let outcome = runtime.block_on(async {
         let local = KeyText::draw(Role::Admin, &SystemIds)?;
         let spec = KeySpec::fixed("local", Role::Admin, local.text.reveal());
         let home = &options.home;
-        let mut seams = Seams::new(Arc::clone(&files), clock);
+        let mut seams = Seams::new(Arc::clone(&files), Arc::clone(&clock));
         seams.secrets = settings::secrets(&files, home);
         let app = assemble::assemble(home, seams, engine, &given, Some(spec))?;
-        let served = run(&app, options, &files, local.text.reveal(), to).await;
+        let given = Given {
+            handed_over,
+            hangups,
+            starting,
+            token: local.text.reveal(),
+        };
+        let served = run(&app, options, &files, given, to).await;
+        let _ending = long_work("saving", &files, &clock);
         daemon_file::remove(&*files, home);
         app.close();
         served
@@ -77,40 +92,100 @@ pub fn serve(options: &ServeOptions, to: &mut Channels<'_>) -> anyhow::Result<()
     outcome
 }
 
+/// What a daemon is begun with, besides its options.
+struct Given<'a> {
+    /// The socket of the service manager.
+    handed_over: Option<net::TcpListener>,
+    hangups: Signal,
+    /// Ends where the start does.
+    starting: Option<Progress>,
+    /// The key of the command line.
+    token: &'a str,
+}
+
+/// Tells a service manager, if there is one, that work that may be long goes on.
+fn long_work(
+    doing: &'static str,
+    files: &Arc<dyn Files>,
+    clock: &Arc<dyn Clock>,
+) -> Option<Progress> {
+    if !settings::has_service_manager() {
+        return None;
+    }
+    let telling = Progress::tell(doing, files, clock);
+    telling
+        .inspect_err(|error| tracing::warn!(%error, "nobody is told of a long start or end"))
+        .ok()
+}
+
 async fn run(
     app: &App,
     options: &ServeOptions,
     files: &Arc<dyn Files>,
-    token: &str,
+    given: Given<'_>,
     to: &mut Channels<'_>,
 ) -> anyhow::Result<()> {
     lifecycle::obey_signals(&app.tasks).context("cannot take signals")?;
-    let (listener, address) = bind(app, options).await?;
+    let (listener, address, is_shared) = match given.handed_over {
+        Some(listener) => adopt(app, options, listener)?,
+        None => bind(app, options).await?,
+    };
     let first = first_start::make_key_if_none(app).await?;
     let file = DaemonFile {
         pid: std::process::id(),
         address,
         started_at: app.clock.now(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        token: token.to_owned(),
+        token: given.token.to_owned(),
     };
     if let Err(error) = file.write(&**files, &options.home) {
         // On a full or read-only disk: flags must be served all the same.
         tracing::error!("the command line will not find this daemon: {error:#}");
     }
+    warn_if_open(address);
     app.start_background();
+    reload::heed(app, given.hangups);
+    app.vitals.add_runtime(&app.tasks, &app.clock);
     app.health.set_ready();
+    drop(given.starting);
     lifecycle::notify_ready(&format!("serving http://{address}"));
     greet(to, options, address, first.as_deref());
     schema_files::begin(app, files);
-    app.server.serve(listener).await;
+    let watchdog = begin_watchdog(app);
+    if is_shared {
+        app.server.serve_shared(listener).await;
+    } else {
+        app.server.serve(listener).await;
+    }
+    // Parts that have ended do not turn.
+    drop(watchdog);
     app.health.set_stopping();
     lifecycle::notify_stopping();
     stop(&app.tasks, &*app.clock).await;
     Ok(())
 }
 
-async fn bind(app: &App, options: &ServeOptions) -> anyhow::Result<(TcpListener, SocketAddr)> {
+/// Without it the daemon serves all the same, and the service manager soon starts another.
+fn begin_watchdog(app: &App) -> Option<Watchdog> {
+    let (engine, clock) = (Arc::clone(&app.engine), Arc::clone(&app.clock));
+    let begun = Watchdog::start(app.vitals.clone(), engine, clock);
+    begun
+        .inspect_err(|error| tracing::error!(%error, "cannot start the watchdog"))
+        .ok()
+}
+
+/// Where it listens, and whether the service manager holds the listener too.
+type Bound = (TcpListener, SocketAddr, bool);
+
+/// The socket that the service manager handed over.
+fn adopt(app: &App, options: &ServeOptions, listener: net::TcpListener) -> anyhow::Result<Bound> {
+    let listener = TcpListener::from_std(listener).context("cannot serve the given socket")?;
+    let address = listener.local_addr().context("cannot tell the port")?;
+    sockets::tell(address, options.listen, app.daemon.get().rules.listen);
+    Ok((listener, address, true))
+}
+
+async fn bind(app: &App, options: &ServeOptions) -> anyhow::Result<Bound> {
     let wanted = options
         .listen
         .unwrap_or_else(|| app.daemon.get().rules.listen);
@@ -119,13 +194,16 @@ async fn bind(app: &App, options: &ServeOptions) -> anyhow::Result<(TcpListener,
         anyhow::Error::new(error).context(format!("cannot listen on {wanted}\nhint: {why}"))
     })?;
     let address = listener.local_addr().context("cannot tell the port")?;
+    Ok((listener, address, false))
+}
+
+fn warn_if_open(address: SocketAddr) {
     if !address.ip().is_loopback() {
         tracing::warn!(
             %address,
             "listening beyond this machine without TLS: put a proxy with TLS in front"
         );
     }
-    Ok((listener, address))
 }
 
 /// The cure for an address that cannot be had.

@@ -41,6 +41,18 @@ fn variable(name: &str) -> Option<String> {
         .filter(|value| !value.trim().is_empty())
 }
 
+/// Whether the service manager handed sockets to this very process: `sd_listen_fds(3)`. Without a
+/// process id they are not known to be meant for us.
+pub(super) fn is_given_sockets() -> bool {
+    let pid = variable("LISTEN_PID").and_then(|pid| pid.trim().parse().ok());
+    pid == Some(std::process::id()) && variable("LISTEN_FDS").is_some()
+}
+
+/// Whether a service manager wants to be told how we are: `sd_notify(3)`.
+pub(super) fn has_service_manager() -> bool {
+    variable("NOTIFY_SOCKET").is_some()
+}
+
 /// Whether standard error goes to the system's journal: systemd.exec(5), `JOURNAL_STREAM`, which
 /// names the device and inode of the stream, because children inherit the variable too.
 pub(super) fn has_system_journal() -> bool {

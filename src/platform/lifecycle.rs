@@ -238,10 +238,25 @@ pub fn notify_status(status: &str) {
     notify(&[sd_notify::NotifyState::Status(status)]);
 }
 
-/// Tells the service manager, if there is one, that we live, and how we are.
-pub fn notify_alive(status: &str) {
+/// Tells the service manager, if there is one, that we live. For the watchdog alone.
+pub(super) fn notify_watchdog() {
+    notify(&[sd_notify::NotifyState::Watchdog]);
+}
+
+/// Tells the service manager, if there is one, that we read our settings again; `notify_ready`
+/// follows.
+pub fn notify_reloading() {
+    let mut states = vec![sd_notify::NotifyState::Reloading];
+    // From systemd 253 on it wants to know when; a clock that cannot be read is told as no time.
+    states.extend(sd_notify::NotifyState::monotonic_usec_now());
+    notify(&states);
+}
+
+/// Asks the service manager, if there is one, to wait `span` longer for our start or our end.
+pub(super) fn notify_more_time(span: Duration, status: &str) {
+    let micros = u32::try_from(span.as_micros()).unwrap_or(u32::MAX);
     notify(&[
-        sd_notify::NotifyState::Watchdog,
+        sd_notify::NotifyState::ExtendTimeoutUsec(micros),
         sd_notify::NotifyState::Status(status),
     ]);
 }

@@ -21,6 +21,7 @@ use super::scheduler::{Roster, Task};
 use super::secrets::Secrets;
 use super::switches::Switches;
 use super::telemetry::Metrics;
+use super::watchdog::Vitals;
 use crate::seams::clock::Clock;
 use crate::seams::files::Files;
 use crate::seams::host::{Host, RealHost};
@@ -133,6 +134,8 @@ pub struct Wiring {
     pub tasks: Tasks,
     /// Starts again what has panicked.
     pub reviver: Reviver,
+    /// What must turn for the daemon to live.
+    pub vitals: Vitals,
     /// What may act by itself; `flags` sets them, everyone else looks.
     pub switches: Switches,
 }

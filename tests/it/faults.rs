@@ -31,7 +31,7 @@ const REFUSED_WITHIN: Duration = Duration::from_secs(1);
 const MENDED_WITHIN: Duration = Duration::from_secs(5);
 
 /// `fast` by default, `slow` where `SLOW=1` asks for the release figures.
-fn rounds(fast: u32, slow: u32) -> u32 {
+pub fn rounds(fast: u32, slow: u32) -> u32 {
     if std::env::var_os("SLOW").is_some() {
         slow
     } else {
@@ -41,7 +41,7 @@ fn rounds(fast: u32, slow: u32) -> u32 {
 
 /// Waits until `reached`, at most `bound`.
 #[track_caller]
-fn within(bound: Duration, what: &str, mut reached: impl FnMut() -> bool) {
+pub fn within(bound: Duration, what: &str, mut reached: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !reached() {
         assert!(begun.elapsed() < bound, "waited {bound:?} in vain: {what}");
@@ -88,7 +88,7 @@ fn is_root() -> bool {
 }
 
 /// An event as the API takes it; `user123` is known to be in A.
-fn event(id: &str) -> String {
+pub fn event(id: &str) -> String {
     format!(
         r#"{{"event":"signup","user":"user123","exp":"pricing_v2","variant":"A","value":1.5,"id":"{id}"}}"#
     )
@@ -220,14 +220,14 @@ fn assert_reads(daemon: &Daemon) {
 
 /// What is on disk once the daemon is gone.
 #[derive(Debug)]
-struct Kept {
+pub struct Kept {
     /// `seq`s by id.
     ids: BTreeMap<String, Vec<u64>>,
     /// Numbers of all lines, in order.
     seqs: Vec<u64>,
 }
 
-fn kept(home: &Path) -> Kept {
+pub fn kept(home: &Path) -> Kept {
     let mut settings = FilesSettings::new(home);
     settings.reserve_bytes = 0;
     let clock = Arc::new(SystemClock::new());
@@ -257,7 +257,7 @@ fn kept(home: &Path) -> Kept {
 impl Kept {
     /// Every acknowledged id is there once, at the number that was told.
     #[track_caller]
-    fn assert_holds(&self, acked: &BTreeMap<String, u64>) {
+    pub fn assert_holds(&self, acked: &BTreeMap<String, u64>) {
         for (id, seq) in acked {
             assert_eq!(
                 self.ids.get(id),
@@ -273,14 +273,14 @@ impl Kept {
 
     /// Numbers run on without a gap.
     #[track_caller]
-    fn assert_gapless(&self) {
+    pub fn assert_gapless(&self) {
         let gap = self.seqs.windows(2).find(|pair| pair[1] != pair[0] + 1);
         assert_eq!(gap, None);
     }
 }
 
 /// `echopilot verify` of all journals: exit code and what it says.
-fn verify(home: &Path) -> (i32, serde_json::Value) {
+pub fn verify(home: &Path) -> (i32, serde_json::Value) {
     let ran = crate::cli::run(home, &["verify", "--json"]);
     (ran.code, ran.json())
 }

@@ -27,4 +27,5 @@ mod secrets;
 mod storage;
 mod systemd;
 mod tidy;
+mod upgrade;
 mod world;

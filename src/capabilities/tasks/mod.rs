@@ -58,6 +58,7 @@ fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
         roster: wiring.roster.clone(),
         origin,
     })?;
+    scheduler.be_watched(&wiring.vitals);
     let own = scheduler.clone();
     wiring.hands.offer(PAUSE_TASK, move |order| {
         let scheduler = own.clone();

@@ -17,7 +17,8 @@ use crate::seams::files::read_whole;
 /// would tell of itself, the third tells more of itself than one sentence.
 const UNTOLD: [&str; 3] = ["daemon", "alerts", "backups"];
 
-/// One line of life; tells the service manager, and makes an alert of each part that is not well.
+/// One line of life; tells the service manager how we are, and makes an alert of each part that is
+/// not well. That we live, it hears from the watchdog.
 pub(super) async fn beat(upkeep: &Upkeep, pass: &Pass) -> Result<Summary, TaskError> {
     let checks = upkeep.wiring.health.checks();
     tell(upkeep, pass, &checks);
@@ -28,7 +29,7 @@ pub(super) async fn beat(upkeep: &Upkeep, pass: &Pass) -> Result<Summary, TaskEr
         status: status(&checks).to_owned(),
         troubles: checks.iter().filter_map(told).collect(),
     };
-    lifecycle::notify_alive(&format!("{}, {} alerts", line.status, open_alerts(upkeep)));
+    lifecycle::notify_status(&format!("{}, {} alerts", line.status, open_alerts(upkeep)));
     upkeep.write("upkeep.beat", pass, &line).await?;
     Ok(Summary::ok(json!({ "status": line.status })))
 }

@@ -24,6 +24,7 @@ use crate::platform::alerts::Alerts;
 use crate::platform::changes::Changes;
 use crate::platform::lifecycle::{Tasks, within};
 use crate::platform::switches::Switches;
+use crate::platform::watchdog::Vitals;
 use crate::seams::clock::Clock;
 use crate::storage::engine::{Appending, Engine, StorageError};
 use crate::storage::journal::Journal;
@@ -139,6 +140,13 @@ impl Scheduler {
     /// Whether another host runs the tasks.
     pub(super) fn is_elsewhere(&self) -> bool {
         self.last_tick().is_some() && locked(&self.inner.lease).is_none()
+    }
+
+    /// Lets the watchdog see the loop turn.
+    pub fn be_watched(&self, vitals: &Vitals) {
+        let (woken, seen) = (self.clone(), self.clone());
+        let turned = move || seen.last_tick();
+        vitals.add("the task loop", move || woken.wake(), turned);
     }
 
     /// Does something with the loop's state.
