@@ -54,13 +54,28 @@ fn list(api: &Api, output: &mut Output) -> Outcome {
             output.paint(style, &severity),
             of(alert, "/started_at"),
             of(alert, "/key"),
-            of(alert, "/summary"),
+            found(alert),
         ]
     };
     let rows: Vec<Vec<String>> = alerts.iter().map(row).collect();
     output.table(&["SEVERITY", "SINCE", "KEY", "FOUND"], &rows)?;
     output.next("echopilot log tail alerts");
     Ok(DONE)
+}
+
+/// What was found; where another program did, whose key tells nobody anything, with the name that it
+/// goes by.
+fn found(alert: &Value) -> String {
+    let (key, name) = (of(alert, "/key"), of(alert, "/name"));
+    let summary = of(alert, "/summary");
+    // Without a summary of its own it says its name again.
+    if name == key {
+        summary
+    } else if name.split(" (").next() == Some(summary.as_str()) {
+        name
+    } else {
+        format!("{name}: {summary}")
+    }
 }
 
 fn joined(value: &Value, name: &str) -> String {
@@ -98,7 +113,7 @@ fn groups(api: &Api, output: &mut Output) -> Outcome {
                 "  {} {}  {}{}",
                 of(alert, "/level"),
                 of(alert, "/key"),
-                of(alert, "/summary"),
+                found(alert),
                 hidden(alert)
             ))?;
         }

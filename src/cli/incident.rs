@@ -99,7 +99,8 @@ fn show(id: &str, api: &Api, output: &mut Output) -> Outcome {
             "{failed} of {all} requests failed, {burned} min of a full outage"
         ))?;
     }
-    let row = |one: &Value| ["/key", "/severity", "/started_at", "/ended_at"].map(|at| of(one, at));
+    let row =
+        |one: &Value| ["/name", "/severity", "/started_at", "/ended_at"].map(|at| of(one, at));
     let rows: Vec<_> = elements(&answer, "alerts")
         .map(|one| row(one).to_vec())
         .collect();

@@ -240,6 +240,8 @@ struct GroupReply {
 struct MemberReply {
     /// Its key.
     key: String,
+    /// What people call it: its key, or where another program found it its name and first labels.
+    name: String,
     /// How bad it is.
     level: Severity,
     /// What was found.
@@ -266,6 +268,7 @@ impl From<Shown> for GroupReply {
             alerts: listed
                 .map(|(one, silenced_by, inhibited_by)| MemberReply {
                     key: one.finding.key.clone(),
+                    name: one.finding.name(),
                     level: one.finding.severity,
                     summary: one.finding.summary.clone(),
                     fired_at: stamp(one.fired_at),

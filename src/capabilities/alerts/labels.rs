@@ -24,14 +24,16 @@ impl Labelled for Labels {
     }
 }
 
-/// An alert as routing sees it: its own labels, then `alertname` (the first part of its key),
-/// `severity` and `level` (how bad it is) and `source`. A label that it has itself stays.
+/// An alert as routing sees it: its own labels, then `alertname` (the first part of its key, where
+/// a watcher of ours found it), `severity` and `level` (how bad it is) and `source`. A label that it has itself stays.
 impl Labelled for Finding {
     fn label(&self, name: &str) -> &str {
         if let Some(own) = self.labels.get(name) {
             return own;
         }
         match name {
+            // Its key is a fingerprint: no part of it is a name.
+            "alertname" if self.is_foreign() => "",
             "alertname" => self.key.split(':').next().unwrap_or_default(),
             "severity" | "level" => level(self.severity),
             "source" => &self.source,
@@ -47,6 +49,9 @@ pub(super) fn all(finding: &Finding) -> BTreeMap<String, String> {
         all.insert(name.to_owned(), value.to_owned());
     }
     for name in ["alertname", "severity", "level", "source"] {
+        if name == "alertname" && finding.is_foreign() {
+            continue;
+        }
         all.insert(name.to_owned(), finding.label(name).to_owned());
     }
     all

@@ -137,9 +137,6 @@ fn with_flap(incident: &Incident, windows: &Windows, event: IncidentEvent) -> Ve
     events
 }
 
-/// Sources of alerts that other programs send: that they have one in common tells nothing.
-const OUTSIDE: [&str; 3] = ["api", "prometheus", "alertmanager"];
-
 fn is_related(
     incident: &Incident,
     finding: &Finding,
@@ -158,8 +155,8 @@ fn is_related(
                 .labels
                 .contains(&(name.to_owned(), value.to_owned()))
     };
-    let is_ours = !OUTSIDE.contains(&finding.source.as_str());
-    let has_watcher = is_ours && incident.sources.contains(&finding.source);
+    // That another program sends both tells nothing.
+    let has_watcher = !finding.is_foreign() && incident.sources.contains(&finding.source);
     at - incident.joined_at <= windows.join && (has_watcher || finding.labels.iter().any(shares))
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::model::{Entry, Found, Impact, Incident, Member, State, Suspect};
 use super::timeline::timeline;
 use crate::base::time::stamp;
-use crate::platform::alerts::Severity;
+use crate::platform::alerts::{Severity, name_of};
 
 /// Alerts that are told of one incident at most.
 const MOST_ALERTS: usize = 200;
@@ -83,6 +83,8 @@ struct AlertReply {
     /// The alert.
     #[serde(flatten)]
     found: Found,
+    /// What people call it: its key, or where another program found it its name and first labels.
+    name: String,
     /// When it opened the incident or joined it, UTC.
     joined_at: String,
     /// When it ended, UTC; null while it holds.
@@ -98,6 +100,7 @@ impl AlertReply {
     fn of(member: &Member) -> Self {
         Self {
             found: member.found.clone(),
+            name: name_of(&member.found.key, member.found.labels.iter()),
             joined_at: stamp(member.joined_at),
             ended_at: member.ended_at.map(stamp),
             ended_how: member.ended_how.clone(),

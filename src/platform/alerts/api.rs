@@ -43,6 +43,8 @@ struct AlertsReply<'a> {
 struct AlertReply<'a> {
     /// Its identity.
     key: &'a str,
+    /// What people call it: its key, or where another program found it its name and first labels.
+    name: String,
     /// The capability that found it.
     source: &'a str,
     /// How bad it is.
@@ -67,6 +69,7 @@ impl<'a> AlertsReply<'a> {
     fn of(active: &'a [Active]) -> Self {
         let reply = |one: &'a Active| AlertReply {
             key: &one.finding.key,
+            name: one.finding.name(),
             source: &one.finding.source,
             severity: one.finding.severity,
             summary: &one.finding.summary,

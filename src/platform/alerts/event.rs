@@ -18,6 +18,42 @@ use crate::base::time::{as_maybe_stamp, as_stamp};
 /// Name of the journal.
 pub const STREAM: &str = "alerts";
 
+/// What the keys of alerts begin with that other programs send; a fingerprint of their labels
+/// follows.
+pub const FOREIGN: &str = "am:";
+/// Labels that are told with the name of such an alert. Our own choice: a line's worth.
+const MOST_NAMED: usize = 3;
+/// Labels that are told otherwise than with the name.
+const TOLD_ELSEWHERE: [&str; 4] = ["alertname", "severity", "level", "source"];
+
+/// Whether the alert of this key was found by another program, not by a watcher of ours.
+pub fn is_foreign(key: &str) -> bool {
+    key.starts_with(FOREIGN)
+}
+
+/// What people call the alert `key`, which has these labels: its key; or where another program
+/// found it, whose key tells nobody anything, its name and first labels.
+pub fn name_of<'a>(key: &str, labels: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {
+    if !is_foreign(key) {
+        return key.to_owned();
+    }
+    let mut named = labels.clone();
+    let name = named.find_map(|(label, value)| (label == "alertname").then_some(value));
+    let others: Vec<String> = labels
+        .filter(|(label, _)| !TOLD_ELSEWHERE.contains(label))
+        .take(MOST_NAMED)
+        .map(|(label, value)| format!("{label}={value}"))
+        .collect();
+    match (name, others.as_slice()) {
+        (None, []) => key.to_owned(),
+        (Some(name), []) => name.to_owned(),
+        (name, others) => {
+            let name = name.unwrap_or("an alert without a name");
+            format!("{name} ({})", others.join(", "))
+        }
+    }
+}
+
 /// How bad it is.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
@@ -58,6 +94,18 @@ pub struct Finding {
     /// Where more of it is shown; empty where nowhere.
     #[serde(default)]
     pub url: String,
+}
+
+impl Finding {
+    /// Whether another program found it, not a watcher of ours.
+    pub fn is_foreign(&self) -> bool {
+        is_foreign(&self.key)
+    }
+
+    /// What people call it.
+    pub fn name(&self) -> String {
+        name_of(&self.key, self.labels.iter())
+    }
 }
 
 /// What became of a finding.

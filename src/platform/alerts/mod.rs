@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use event::AlertLine;
-pub use event::{Finding, Record, STREAM, Severity, What};
+pub use event::{FOREIGN, Finding, Record, STREAM, Severity, What, is_foreign, name_of};
 pub use state::Active;
 use state::State;
 

@@ -5,3 +5,4 @@ mod holds;
 mod messages;
 mod programs;
 mod shapes;
+mod told;

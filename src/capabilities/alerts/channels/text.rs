@@ -6,7 +6,7 @@
 use chrono::TimeDelta;
 
 use crate::capabilities::alerts::model::{Notice, NoticeAlert, Reason, Status};
-use crate::platform::alerts::Severity;
+use crate::platform::alerts::{Severity, is_foreign, name_of};
 
 /// UTF-16 units of one line: a sentence with its numbers.
 const MOST_LINE: usize = 400;
@@ -190,36 +190,14 @@ fn lasted(notice: &Notice) -> String {
     span(last - first)
 }
 
-/// Beginning of the keys of alerts that other programs send; what follows is a fingerprint.
-const FOREIGN: &str = "am:";
-/// Labels of such an alert that are told with its name (our own choice: a line's worth).
-const MOST_LABELS: usize = 3;
-
-/// What an alert is called: its key, or for one of another program, whose key tells nobody
-/// anything, its name and first labels.
+/// What an alert is called.
 fn name(alert: &NoticeAlert) -> String {
-    let Some(named) = alert
-        .labels
-        .get("alertname")
-        .filter(|_| alert.key.starts_with(FOREIGN))
-    else {
-        return alert.key.clone();
-    };
-    let told = ["alertname", "severity", "level", "source"];
-    let others = alert.labels.iter();
-    let others: Vec<String> = others
-        .filter(|(label, _)| !told.contains(&label.as_str()))
-        .take(MOST_LABELS)
-        .map(|(label, value)| format!("{label}={value}"))
-        .collect();
-    match others.as_slice() {
-        [] => named.clone(),
-        others => format!("{named} ({})", others.join(", ")),
-    }
+    let labels = alert.labels.iter();
+    name_of(&alert.key, labels.map(|(name, value)| (&**name, &**value)))
 }
 
 fn line(notice: &Notice, alert: &NoticeAlert) -> String {
-    let summary = match (alert.summary.trim(), alert.key.starts_with(FOREIGN)) {
+    let summary = match (alert.summary.trim(), is_foreign(&alert.key)) {
         ("", _) => &name(alert),
         (summary, true) if Some(summary) != alert.labels.get("alertname").map(String::as_str) => {
             &format!("{}: {summary}", name(alert))

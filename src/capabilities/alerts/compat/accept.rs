@@ -8,10 +8,8 @@ use serde::Deserialize;
 use super::fingerprint;
 use super::held::Hold;
 use crate::base::labels::Labels;
-use crate::platform::alerts::{Finding, Severity};
+use crate::platform::alerts::{FOREIGN, Finding, Severity};
 
-/// What the keys of alerts from elsewhere begin with.
-pub(super) const PREFIX: &str = "am:";
 /// How long an alert holds whose sender names no end and does not repeat it.
 /// Source: Alertmanager's default `resolve_timeout`.
 const RESOLVE_TIMEOUT: TimeDelta = TimeDelta::minutes(5);
@@ -67,12 +65,12 @@ pub(super) struct Told {
 
 /// The key among the alert events.
 pub(super) fn key(fingerprint: u64) -> String {
-    format!("{PREFIX}{}", fingerprint::text(fingerprint))
+    format!("{FOREIGN}{}", fingerprint::text(fingerprint))
 }
 
 /// The fingerprint in a key, if it is one of an alert from elsewhere.
 pub(super) fn fingerprint_in(key: &str) -> Option<u64> {
-    u64::from_str_radix(key.strip_prefix(PREFIX)?, 16).ok()
+    u64::from_str_radix(key.strip_prefix(FOREIGN)?, 16).ok()
 }
 
 /// How long an alert of `source` holds without a word.
