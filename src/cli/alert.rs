@@ -155,12 +155,24 @@ fn acknowledge(keys: &[String], api: &Api, output: &mut Output) -> Outcome {
         .hint("`echopilot alert list` shows what holds"))
 }
 
+/// Whether it is rather `name=~regex`, `name!=value` or `name!~regex` than a label with its value.
+fn is_condition(pair: &str) -> bool {
+    let (name, rest) = pair.split_at(pair.find(['=', '!']).unwrap_or(pair.len()));
+    name.contains('~') || ["=~", "!=", "!~"].iter().any(|sign| rest.starts_with(sign))
+}
+
 fn route(args: &AlertRouteArgs, api: &Api, output: &mut Output) -> Outcome {
     let mut labels = Map::new();
     for pair in &args.labels {
+        let refused = || Failure::new(format!("`{pair}` is not allowed, must be LABEL=VALUE"));
+        if is_condition(pair) {
+            return Err(refused().hint(
+                "this is a condition; an alert has values, such as `probe=web`. Conditions belong \
+                 into routes and `echopilot alert silence add`",
+            ));
+        }
         let Some((name, value)) = pair.split_once('=') else {
-            let failure = Failure::new(format!("`{pair}` is not allowed, must be LABEL=VALUE"));
-            return Err(failure.hint("such as `level=critical`"));
+            return Err(refused().hint("such as `level=critical`"));
         };
         labels.insert(name.to_owned(), Value::from(value));
     }

@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::service::{Fate, Service, Shown, Way};
+use super::service::{Fate, LabelFault, Service, Shown, Way};
 use crate::base::time::stamp;
 use crate::platform::alerts::Severity;
 use crate::platform::http::{Call, HttpError, JsonBody, Reply, Route, Routes, Scope};
@@ -94,7 +94,8 @@ async fn acknowledge(
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RouteRequest {
-    /// Labels of the alert; `level` says how bad it is, else `severity`; `error` without.
+    /// Labels of the alert. `level` says how bad it is: info, warning, error or critical; else
+    /// `severity` where it is one of these words; `error` without.
     labels: BTreeMap<String, String>,
 }
 
@@ -208,8 +209,24 @@ async fn route(
     let work = move || service.fate(body.labels, call.now);
     let fate = tokio::task::spawn_blocking(work)
         .await
-        .map_err(|_| HttpError::internal("the thread that tried a route died"))?;
+        .map_err(|_| HttpError::internal("the thread that tried a route died"))??;
     Ok(Reply::ok(fate.into()))
+}
+
+impl From<LabelFault> for HttpError {
+    fn from(fault: LabelFault) -> Self {
+        let error = Self::bad_request("bad_labels", fault.to_string());
+        match fault {
+            LabelFault::Level { nearest, .. } => {
+                let near = nearest.unwrap_or("critical");
+                error.hint(format!("such as `level={near}`"))
+            }
+            LabelFault::Name(_) => error.hint(
+                "an alert has labels with values, such as `source=probes`; conditions such as \
+                 `probe=~web` belong into routes and silences",
+            ),
+        }
+    }
 }
 
 /// Answer of `GET /api/alerts/groups`.

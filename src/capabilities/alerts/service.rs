@@ -11,6 +11,7 @@ use super::labels::{self, level};
 use super::outbox::Outbox;
 use super::rules::{AlertsRules, Route};
 use super::silences::Silences;
+use crate::base::names::nearest;
 use crate::platform::alerts::{Active, Alerts, Finding, Severity};
 use crate::platform::config::Live;
 use crate::storage::engine::StorageError;
@@ -87,24 +88,28 @@ impl Service {
     }
 
     /// What would become of an alert with these labels now.
-    pub(super) fn fate(&self, labels: BTreeMap<String, String>, now: DateTime<Utc>) -> Fate {
+    pub(super) fn fate(
+        &self,
+        labels: BTreeMap<String, String>,
+        now: DateTime<Utc>,
+    ) -> Result<Fate, LabelFault> {
         let live = self.live.get_full();
         let rules = &live.rules;
-        let finding = finding_of(labels);
+        let finding = finding_of(labels)?;
         let mut index = Index::default();
         for active in self.alerts.active() {
             index.insert(&rules.inhibit, &*active.finding);
         }
         let steps = rules.steps_of(&finding);
         let steps = steps.map(|step| (step.after.num_seconds(), step.channels.clone()));
-        Fate {
+        Ok(Fate {
             labels: labels::all(&finding),
             severity: finding.severity,
             ways: ways(rules, &finding, now),
             silenced_by: self.silences.silenced_by(&finding, now),
             inhibited_by: index.hides(&rules.inhibit, &finding),
             steps: steps.collect(),
-        }
+        })
     }
 
     /// All groups that something holds in, by their identities.
@@ -180,25 +185,58 @@ fn ways(rules: &AlertsRules, finding: &Finding, now: DateTime<Utc>) -> Vec<Way> 
     ways
 }
 
-/// An alert with these labels: `level`, else `severity`, says how bad it is; error without.
-fn finding_of(labels: BTreeMap<String, String>) -> Finding {
-    let named = |name: &str| {
-        let all = [
-            Severity::Info,
-            Severity::Warning,
-            Severity::Error,
-            Severity::Critical,
-        ];
-        let word = labels.get(name)?;
-        all.into_iter().find(|one| level(*one) == word)
+/// Why labels are none of an alert.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum LabelFault {
+    /// It is not said how bad it is.
+    #[error("`level` is `{found}`, must be info, warning, error or critical")]
+    Level {
+        /// What was found.
+        found: String,
+        /// The word that is meant, perhaps.
+        nearest: Option<&'static str>,
+    },
+    /// No label has such a name.
+    #[error("`{0}` is not allowed as the name of a label, must be a word such as `source`")]
+    Name(String),
+}
+
+/// All severities, the least first.
+const ALL: [Severity; 4] = [
+    Severity::Info,
+    Severity::Warning,
+    Severity::Error,
+    Severity::Critical,
+];
+
+/// An alert with these labels: `level` says how bad it is, else `severity` where it is one of the
+/// same words; error without. A `severity` may be a word of others, a `level` may not.
+fn finding_of(labels: BTreeMap<String, String>) -> Result<Finding, LabelFault> {
+    // What a condition is made of: rather a slip than a name.
+    let odd = |c: char| c.is_whitespace() || c.is_control() || "{}\",~=!".contains(c);
+    if let Some(name) = labels
+        .keys()
+        .find(|name| name.is_empty() || name.contains(odd))
+    {
+        return Err(LabelFault::Name(name.clone()));
+    }
+    let named = |word: &String| ALL.into_iter().find(|one| level(*one) == word);
+    let severity = match labels.get("level") {
+        Some(found) => named(found).ok_or_else(|| LabelFault::Level {
+            found: found.clone(),
+            nearest: nearest(found, ALL.map(level)),
+        })?,
+        None => labels
+            .get("severity")
+            .and_then(named)
+            .unwrap_or(Severity::Error),
     };
     let text = |name: &str| labels.get(name).cloned().unwrap_or_default();
-    let severity = named("level").or_else(|| named("severity"));
-    Finding {
+    Ok(Finding {
         key: text("alertname"),
         source: text("source"),
-        severity: severity.unwrap_or(Severity::Error),
+        severity,
         labels: labels.into(),
         ..Finding::default()
-    }
+    })
 }

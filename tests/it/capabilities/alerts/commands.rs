@@ -27,6 +27,38 @@ fn a_route_is_tried_from_the_files_alone() {
 }
 
 #[test]
+fn what_no_alert_can_have_is_refused_and_not_taken_for_something_else() {
+    let home = begun();
+    let tried = |label: &str| run(home.path(), &["alert", "route", "--dry-run", label]).expect(1);
+    let ran = tried("level=eror");
+    assert!(
+        ran.err
+            .contains("`level` is `eror`, must be info, warning, error or critical")
+            && ran.err.contains("hint: such as `level=error`"),
+        "{ran:#?}"
+    );
+    for condition in ["x=~('", "x!=y", "x!~y", "x~=y"] {
+        let ran = tried(condition);
+        assert!(
+            ran.err.contains("must be LABEL=VALUE") && ran.err.contains("this is a condition"),
+            "{ran:#?}"
+        );
+        assert!(ran.out.is_empty(), "{ran:#?}");
+    }
+    // Nor by those who ask over HTTP.
+    let daemon = Daemon::start(home.path());
+    for labels in [r#"{"level":"bogus"}"#, r#"{"x!":"y"}"#, r#"{"":"y"}"#] {
+        let asked = format!(r#"{{"labels":{labels}}}"#);
+        let told = daemon.post("/api/alerts/route", &asked).expect(400).json();
+        assert_eq!(told["error"], "bad_labels", "{told}");
+    }
+    // A severity may be a word of others; a value may be anything.
+    let asked = r#"{"labels":{"severity":"page","path":"~/x=(","level":"warning"}}"#;
+    let told = daemon.post("/api/alerts/route", asked).expect(200).json();
+    assert_eq!(told["level"], "warning", "{told}");
+}
+
+#[test]
 fn silences_are_made_listed_and_ended() {
     let home = begun();
     let _daemon = Daemon::start(home.path());
