@@ -118,6 +118,15 @@ pub fn openapi(table: &Table) -> Value {
                         "schema": { "$ref": "#/components/schemas/Problem" }
                     }},
                 },
+                "BareProblem": {
+                    "description": "what failed, and the cure: a string where the status is 400, \
+                        404 or 500",
+                    "content": { "application/json": { "schema": {
+                        "anyOf": [
+                            { "type": "string" }, { "$ref": "#/components/schemas/Problem" },
+                        ],
+                    }}},
+                },
             },
         },
     })
@@ -239,7 +248,10 @@ fn responses(row: &Route, schemas: &mut Map<String, Value>) -> Value {
     if row.condition.is_some() {
         headers["ETag"] = json!({ "$ref": "#/components/headers/ETag" });
     }
-    let problem = json!({ "$ref": "#/components/responses/Problem" });
+    let problem = match row.bare_errors {
+        None => json!({ "$ref": "#/components/responses/Problem" }),
+        Some(_) => json!({ "$ref": "#/components/responses/BareProblem" }),
+    };
     let mut responses = json!({ "default": problem });
     match row.condition {
         Some(Condition::Unmoved) => responses["412"] = problem.clone(),

@@ -78,6 +78,7 @@ impl Edge {
             started: self.clock.uptime(),
             row: None,
             share: None,
+            bare_errors: false,
         }
     }
 
@@ -89,6 +90,7 @@ impl Edge {
         declared: Declared,
         pass: &mut Pass,
     ) -> Result<Admitted, HttpError> {
+        pass.bare_errors = self.table.has_bare_errors(parts.uri.path());
         let rules = self.rules.get();
         let seen = Seen::of(parts);
         seen.check(&parts.uri, &rules, origin.local)?;

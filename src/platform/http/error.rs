@@ -125,6 +125,18 @@ impl HttpError {
         self
     }
 
+    /// The body as a JSON string: what failed, and the cure.
+    pub(super) fn text(&self) -> Vec<u8> {
+        let told = if self.hint.is_empty() {
+            self.detail.clone()
+        } else {
+            format!("{}; hint: {}", self.detail, self.hint)
+        };
+        let mut body = serde_json::to_vec(&told).unwrap_or_default();
+        escape_steering(&mut body, 0);
+        body
+    }
+
     /// The body, `application/problem+json`.
     pub fn body(&self, request_id: &str) -> Vec<u8> {
         let mut members = Map::new();

@@ -31,6 +31,8 @@ pub(super) struct Pass {
     pub(super) row: Option<usize>,
     /// What is left of the caller's share, with `RateLimit-Policy`.
     pub(super) share: Option<(Verdict, HeaderValue)>,
+    /// Whether errors are told as [`super::Route::bare_errors`] says.
+    pub(super) bare_errors: bool,
 }
 
 impl Pass {
@@ -70,14 +72,14 @@ pub(super) fn finish(result: Result<Answer, HttpError>, pass: &Pass, dates: &Dat
     let id = hex::sixteen(&pass.request_id.to_be_bytes());
     let mut answer = match result {
         Ok(mut answer) => match answer.extensions_mut().remove::<HttpError>() {
-            Some(error) => problem(&error, &id, std::mem::take(answer.headers_mut())),
+            Some(error) => problem(&error, pass, &id, std::mem::take(answer.headers_mut())),
             None if is_foreign_error(&answer) => {
                 let headers = std::mem::take(answer.headers_mut());
-                problem(&of_status(answer.status()), &id, headers)
+                problem(&of_status(answer.status()), pass, &id, headers)
             }
             None => answer,
         },
-        Err(error) => problem(&error, &id, HeaderMap::new()),
+        Err(error) => problem(&error, pass, &id, HeaderMap::new()),
     };
     let headers = answer.headers_mut();
     headers.reserve(HEADERS.saturating_sub(headers.len()));
@@ -149,13 +151,20 @@ fn of_status(status: StatusCode) -> HttpError {
     HttpError::new(status, code, detail).hint("see `GET /openapi.json`")
 }
 
-fn problem(error: &HttpError, id: &[u8; 16], mut headers: HeaderMap) -> Answer {
-    let body = error.body(std::str::from_utf8(id).unwrap_or_default());
+fn problem(error: &HttpError, pass: &Pass, id: &[u8; 16], mut headers: HeaderMap) -> Answer {
+    let is_text = matches!(error.status.as_u16(), 400 | 404 | 500);
+    let body = if pass.bare_errors && is_text {
+        error.text()
+    } else {
+        error.body(std::str::from_utf8(id).unwrap_or_default())
+    };
+    let kind = if pass.bare_errors {
+        "application/json"
+    } else {
+        "application/problem+json"
+    };
     headers.remove(header::CONTENT_LENGTH);
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     if let Some(secs) = error.retry_after_secs {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
     }

@@ -89,6 +89,10 @@ pub struct Route {
     pub also_takes: &'static [&'static str],
     /// Whether rate limits for keyless callers apply; probes of liveness are exempt.
     pub limited: bool,
+    /// How the paths begin under which errors are told as programs of others read them: as
+    /// `application/json`, and those of 400, 404 and 500 as a JSON string. Holds for every path
+    /// that begins so, with a row or without.
+    pub bare_errors: Option<&'static str>,
     /// The handler behind axum's router.
     pub handler: Option<MethodRouter>,
     /// The handler in front of it.
@@ -117,6 +121,7 @@ impl Route {
             body_limit: DEFAULT_BODY_LIMIT,
             also_takes: &[],
             limited: true,
+            bare_errors: None,
             handler: None,
             hot: None,
         }
@@ -172,6 +177,13 @@ impl Route {
     #[must_use]
     pub fn plain(mut self) -> Self {
         self.media = "text/plain";
+        self
+    }
+
+    /// Errors under `prefix` are bare.
+    #[must_use]
+    pub fn bare_errors(mut self, prefix: &'static str) -> Self {
+        self.bare_errors = Some(prefix);
         self
     }
 

@@ -274,6 +274,7 @@ impl Server {
         caller: Caller,
         pass: &mut Pass,
     ) -> Result<Admitted, HttpError> {
+        pass.bare_errors = self.edge.table.has_bare_errors(parts.uri.path());
         let (row, route) = self.edge.table.find(&parts.method, parts.uri.path())?;
         pass.row = Some(row);
         match caller.role {

@@ -26,6 +26,8 @@ pub struct Table {
     /// Paths without parameters, which are nearly all: one look-up.
     exact: HashMap<&'static str, Methods>,
     params: matchit::Router<Methods>,
+    /// How the paths begin under which errors are bare.
+    bare: Vec<&'static str>,
     router: Router,
 }
 
@@ -98,10 +100,14 @@ impl Table {
                 exact.insert(path, methods);
             }
         }
+        let mut bare: Vec<_> = rows.iter().filter_map(|row| row.bare_errors).collect();
+        bare.sort_unstable();
+        bare.dedup();
         Ok(Self {
             rows,
             exact,
             params,
+            bare,
             // Bodies are bounded before the router sees them; axum's own 2 MB would come on top.
             router: router.layer(DefaultBodyLimit::disable()),
         })
@@ -115,6 +121,11 @@ impl Table {
     /// Rows that are answered by axum, as its router.
     pub(super) fn router(&self) -> Router {
         self.router.clone()
+    }
+
+    /// Whether errors at `path` are told as [`Route::bare_errors`] says.
+    pub(super) fn has_bare_errors(&self, path: &str) -> bool {
+        self.bare.iter().any(|prefix| path.starts_with(prefix))
     }
 
     /// The row for `method` and `path`, with its number.

@@ -1,5 +1,5 @@
 //! Answers as Alertmanager's clients read them: bare JSON, and a JSON string for a refusal. What
-//! every route of ours may say, such as that storage is full, stays as it is everywhere.
+//! every route of ours may say, such as that storage is full, the server puts into that form.
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;

@@ -22,6 +22,9 @@ use crate::platform::http::{Call, Choice, HttpError, Reply, Route, Routes, Scope
 /// together unless told otherwise.
 const MAX_BODY: usize = 512 << 10;
 
+/// How all paths of Alertmanager's API begin.
+const UNDER: &str = "/api/v2/";
+
 /// An alert that ended long ago: an example that raises nothing.
 const ALERTS: &str = r#"[{"labels":{"alertname":"Example","severity":"warning"},"annotations":{"summary":"an example"},"endsAt":"2026-01-01T00:00:00Z"}]"#;
 /// A message of an Alertmanager about the same.
@@ -53,7 +56,12 @@ impl Compat {
     pub(in crate::capabilities::alerts) fn routes(self: &Arc<Self>) -> Routes {
         let mut rows = self.alert_routes();
         rows.extend(self.silence_routes());
-        rows
+        // amtool cannot read a problem document, and says so instead of what it says.
+        let own = |row: Route| match row.path.starts_with(UNDER) {
+            true => row.bare_errors(UNDER),
+            false => row,
+        };
+        rows.into_iter().map(own).collect()
     }
 
     fn alert_routes(self: &Arc<Self>) -> Routes {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::daemon::{DASH, Daemon, PATIENCE};
+use crate::daemon::{Client, DASH, Daemon, PATIENCE};
 
 /// Waits until `is_so`, with a bound.
 #[track_caller]
@@ -177,24 +177,34 @@ impl Amtool {
     /// What it prints; it must end well and complain of nothing.
     #[track_caller]
     fn run(&self, args: &[&str]) -> String {
+        let (is_well, out, err) = self.end(&["--http.config.file=client.yml"], args);
+        assert!(is_well && err.is_empty(), "{args:?}: {err}{out}");
+        out
+    }
+
+    /// What it complains of; it must not end well.
+    #[track_caller]
+    fn fail(&self, flags: &[&str], args: &[&str]) -> String {
+        let (is_well, out, err) = self.end(flags, args);
+        assert!(!is_well && out.is_empty(), "{args:?}: {err}{out}");
+        err
+    }
+
+    fn end(&self, flags: &[&str], args: &[&str]) -> (bool, String, String) {
         let output = Command::new("amtool")
             .arg(format!("--alertmanager.url={}", self.url))
-            .arg("--http.config.file=client.yml")
+            .args(flags)
             .args(args)
             .current_dir(self.folder.path())
             .env("HOME", self.folder.path())
             .output()
             .expect("amtool, see tests/run");
         let (out, err) = (output.stdout, output.stderr);
-        let (out, err) = (
+        (
+            output.status.success(),
             String::from_utf8(out).unwrap(),
             String::from_utf8(err).unwrap(),
-        );
-        assert!(
-            output.status.success() && err.is_empty(),
-            "{args:?}: {err}{out}"
-        );
-        out
+        )
     }
 }
 
@@ -248,6 +258,76 @@ fn amtool_asks_adds_and_silences() {
     assert!(amtool.run(&["config", "show"]).contains("receivers"));
     assert!(amtool.run(&["config", "routes", "show"]).contains("log"));
     assert!(amtool.run(&["cluster", "show"]).contains("disabled"));
+}
+
+#[test]
+fn amtool_can_read_what_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(home.path());
+    let amtool = Amtool::for_url(format!("http://{}", daemon.address));
+    // Of a status that Alertmanager does not have amtool tells the status; it reads no body.
+    for args in [
+        &["alert", "query"][..],
+        &["alert", "add", "Disk"],
+        &["silence", "query"],
+        &["config", "show"],
+    ] {
+        let told = amtool.fail(&[], args);
+        assert!(
+            told.contains("(status 401)") && !told.contains("consumer"),
+            "{args:?}: {told}"
+        );
+    }
+    // What it does read it prints in our words: those of the handlers, and those of the server.
+    let key = ["--http.config.file=client.yml"];
+    let told = amtool.fail(&key, &["alert", "query", "--receiver=("]);
+    assert!(
+        told.contains("[400]") && told.contains("receiver"),
+        "{told}"
+    );
+}
+
+#[test]
+fn every_error_of_this_api_is_plain_json() {
+    let home = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(home.path());
+    let mut client = Client::connect(&daemon.address, None).unwrap();
+    let key = format!("Bearer {DASH}");
+    let (bearer, none): ([(&str, &str); 1], [(&str, &str); 0]) = ([("Authorization", &key)], []);
+    let long = vec![b'x'; 70 << 10];
+    for (status, method, path, headers, body) in [
+        (401, "GET", "/api/v2/alerts", &none[..], &b""[..]),
+        (404, "GET", "/api/v2/absent", &bearer, b""),
+        (405, "PUT", "/api/v2/alerts", &bearer, b"{}"),
+        (413, "POST", "/api/v2/silences", &bearer, &long),
+        (400, "POST", "/api/v2/alerts", &bearer, b"{"),
+    ] {
+        let told = client.call(method, path, headers, body).unwrap();
+        assert_eq!(told.status, status, "{method} {path}");
+        assert_eq!(
+            told.header("content-type"),
+            Some("application/json"),
+            "{method} {path}"
+        );
+        let body = told.json();
+        assert_eq!(body.is_string(), [400, 404].contains(&status), "{body}");
+        client = Client::connect(&daemon.address, None).unwrap();
+    }
+    // Callers without a key have few calls.
+    for _call in 0..20 {
+        client.call("GET", "/api/v2/alerts", &none, b"").unwrap();
+        client = Client::connect(&daemon.address, None).unwrap();
+    }
+    let told = client.call("GET", "/api/v2/alerts", &none, b"").unwrap();
+    assert_eq!(
+        (told.status, told.header("content-type")),
+        (429, Some("application/json"))
+    );
+    assert_eq!(told.json()["error"], "rate_limited");
+    // What the server refuses itself is said in full where amtool reads it.
+    let told = client.call("GET", "/api/v2/absent", &bearer, b"").unwrap();
+    let text = told.json().as_str().unwrap().to_owned();
+    assert!(text.contains("nothing at this path; hint: "), "{text}");
 }
 
 /// Names of the members of an object, sorted.
