@@ -272,3 +272,31 @@ fn the_ledger_gets_its_keys_and_never_a_guess() {
         json!({"EUR": "49.00", "USD": "1.00"})
     );
 }
+
+#[test]
+fn a_report_shows_how_each_budget_stands() {
+    let home = crate::cli::begun();
+    let config = r#"{
+      "fixed": { "vm": { "amount": "30", "currency": "EUR" },
+                 "domain": { "amount": "12", "currency": "USD" } },
+      "budgets": { "all": { "amount": "40", "currency": "EUR" },
+                   "names": { "item": "domain", "amount": "10", "currency": "USD" } }
+    }"#;
+    fs::write(home.path().join("configs/costs.json"), config).unwrap();
+    // A month that is over has all its days in it.
+    let month = ["costs", "report", "--month", "2026-01"];
+    let ran = crate::cli::run(home.path(), &month).expect(0);
+    assert!(
+        ran.out
+            .contains("budget `all`: 30.00 of 40.00 EUR, 50 % reached\n"),
+        "{ran:#?}"
+    );
+    assert!(
+        ran.out
+            .contains("budget `names`: 12.00 of 10.00 USD, 100 % reached\n"),
+        "{ran:#?}"
+    );
+    let ran = crate::cli::run(home.path(), &[&month[..], &["--json"]].concat()).expect(0);
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(told["budgets"][0]["spent"]["amount"], "30.00", "{told}");
+}
