@@ -62,6 +62,25 @@ impl Journal {
     }
 }
 
+/// The lines in `bytes`; empty ones, such as what follows the last line break, are none.
+pub fn lines_of(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = bytes.split(|byte| *byte == b'\n');
+    lines.filter(|line| !line.is_empty())
+}
+
+/// Hands every line after `from` to `sink`, in order.
+pub fn each_line(
+    engine: &dyn Engine,
+    stream: &str,
+    from: &Mark,
+    mut sink: impl FnMut(&[u8]),
+) -> Result<(), StorageError> {
+    engine.scan(stream, from, &mut |chunk| {
+        lines_of(chunk.bytes).for_each(&mut sink);
+        ControlFlow::Continue(())
+    })
+}
+
 /// Hands every line after `from` that reads as a `T` to `sink`, in order; others are passed over.
 pub fn read_lines<T: serde::de::DeserializeOwned>(
     engine: &dyn Engine,
@@ -69,11 +88,9 @@ pub fn read_lines<T: serde::de::DeserializeOwned>(
     from: &Mark,
     mut sink: impl FnMut(T),
 ) -> Result<(), StorageError> {
-    engine.scan(stream, from, &mut |chunk| {
-        let lines = chunk.bytes.split(|byte| *byte == b'\n');
-        lines
-            .filter_map(|line| serde_json::from_slice(line).ok())
-            .for_each(&mut sink);
-        ControlFlow::Continue(())
+    each_line(engine, stream, from, |line| {
+        if let Ok(read) = serde_json::from_slice(line) {
+            sink(read);
+        }
     })
 }

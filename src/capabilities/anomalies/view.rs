@@ -12,7 +12,7 @@ use super::config::MOST_WINDOW;
 use super::event::{Anomaly, AnomalyLine};
 use super::logic::{Alarm, Detector};
 use crate::storage::line;
-use crate::storage::view::{Reader, View, put_bytes, put_u64};
+use crate::storage::view::{LineBatch, Reader, View, put_bytes, put_u64};
 
 /// One series.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,13 +35,6 @@ pub(super) struct Series {
 #[derive(Debug, Default)]
 pub(super) struct AnomaliesView {
     pub(super) series: BTreeMap<String, Series>,
-    last_seq: u64,
-}
-
-/// What a stretch of lines means.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    lines: Vec<AnomalyLine>,
     last_seq: u64,
 }
 
@@ -83,26 +76,21 @@ impl View for AnomaliesView {
     /// Form of the saved state; a plain count of its revisions.
     const VERSION: u32 = 1;
 
-    type Batch = Batch;
+    type Batch = LineBatch<AnomalyLine>;
     type Parser = ();
 
     fn parser(&self) {}
 
-    fn parse((): &mut (), lines: &[u8], batch: &mut Batch) {
-        for text in lines.split(|byte| *byte == b'\n') {
-            if let Some(own) = line::parse(text) {
-                batch.last_seq = own.seq;
-                batch.lines.extend(AnomalyLine::parse(text));
-            }
-        }
+    fn parse((): &mut (), lines: &[u8], batch: &mut Self::Batch) {
+        batch.read(lines, |text| {
+            let own = line::parse(text)?;
+            Some((own.seq, AnomalyLine::parse(text)))
+        });
     }
 
-    fn apply(&mut self, batch: &mut Batch) {
-        for line in batch.lines.drain(..) {
-            self.apply_line(line);
-        }
-        self.reached(batch.last_seq);
-        batch.last_seq = 0;
+    fn apply(&mut self, batch: &mut Self::Batch) {
+        let last = batch.take(|line| self.apply_line(line));
+        self.reached(last);
     }
 
     fn last_seq(&self) -> u64 {

@@ -11,7 +11,7 @@ use super::event::{Capacity, CostLine, MeterRead, UnitMeter, UsageRecorded, Used
 use super::model::Month;
 use super::model::Usages;
 use crate::base::money::Ratio;
-use crate::storage::view::{Reader, View, put_bytes};
+use crate::storage::view::{LineBatch, Reader, View, put_bytes};
 
 /// Ids that are known, the newest: 12 MB. An older one that comes again is counted again.
 pub(super) const MOST_IDS: usize = 262_144;
@@ -233,36 +233,22 @@ impl State {
     }
 }
 
-/// Lines read, not yet taken in.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    lines: Vec<CostLine>,
-    last_seq: u64,
-}
-
 impl View for CostsView {
     const NAME: &'static str = "costs";
     /// Form of the saved state; a plain count of its revisions.
     const VERSION: u32 = 1;
-    type Batch = Batch;
+    type Batch = LineBatch<CostLine>;
     type Parser = ();
 
     fn parser(&self) {}
 
-    fn parse((): &mut (), lines: &[u8], batch: &mut Batch) {
-        for line in lines.split(|byte| *byte == b'\n') {
-            if let Some((seq, said)) = CostLine::parse(line) {
-                batch.last_seq = seq;
-                batch.lines.extend(said);
-            }
-        }
+    fn parse((): &mut (), lines: &[u8], batch: &mut Self::Batch) {
+        batch.read(lines, CostLine::parse);
     }
 
-    fn apply(&mut self, batch: &mut Batch) {
-        for line in batch.lines.drain(..) {
-            self.take(line);
-        }
-        self.reached(std::mem::take(&mut batch.last_seq));
+    fn apply(&mut self, batch: &mut Self::Batch) {
+        let last = batch.take(|line| self.take(line));
+        self.reached(last);
     }
 
     fn last_seq(&self) -> u64 {

@@ -5,7 +5,6 @@
 //! than never.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -18,6 +17,7 @@ use super::model::FlagValue;
 use crate::platform::changes::{Change, ChangeKind, Changes};
 use crate::platform::config::Accepted;
 use crate::storage::engine::{Engine, Expect, Mark, Position, StorageError};
+use crate::storage::journal::each_line;
 use crate::storage::lines::Lines;
 
 /// The line that the history begins with. What the first text of the file makes was not changed by
@@ -60,25 +60,21 @@ impl Recorder {
     ) -> Result<Arc<Self>, StorageError> {
         let mut state = State::default();
         let mut first: Option<(DateTime<Utc>, String)> = None;
-        engine.scan(STREAM, &Mark::default(), &mut |chunk| {
-            chunk
-                .bytes
-                .split(|byte| *byte == b'\n')
-                .filter_map(FlagLine::parse)
-                .for_each(|line| {
-                    let change = line.change();
-                    state.apply(&change, line.ts);
-                    if line.seq == FIRST_LINE && BY_NOBODY.contains(&&*line.actor) {
-                        first = Some((line.ts, line.revision.clone().into_owned()));
-                    }
-                    let is_first = |(at, revision): &(DateTime<Utc>, String)| {
-                        *at == line.ts && *revision == line.revision
-                    };
-                    if !first.as_ref().is_some_and(is_first) {
-                        known.note(told(&change, line.ts, &line.actor, line.seq), now);
-                    }
-                });
-            ControlFlow::Continue(())
+        each_line(&*engine, STREAM, &Mark::default(), |line| {
+            let Some(line) = FlagLine::parse(line) else {
+                return;
+            };
+            let change = line.change();
+            state.apply(&change, line.ts);
+            if line.seq == FIRST_LINE && BY_NOBODY.contains(&&*line.actor) {
+                first = Some((line.ts, line.revision.clone().into_owned()));
+            }
+            let is_first = |(at, revision): &(DateTime<Utc>, String)| {
+                *at == line.ts && *revision == line.revision
+            };
+            if !first.as_ref().is_some_and(is_first) {
+                known.note(told(&change, line.ts, &line.actor, line.seq), now);
+            }
         })?;
         let progress = watch::Sender::new(Progress::default());
         Ok(Arc::new(Self {

@@ -1,7 +1,6 @@
 //! The verbs of flags: read, set, history.
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -16,6 +15,7 @@ use crate::platform::config::{Accepted, ConfigStore, EditError, Live};
 use crate::platform::hands::Order;
 use crate::platform::wiring::Wiring;
 use crate::storage::engine::{Engine, Mark, Revision, StorageError};
+use crate::storage::journal::each_line;
 
 /// Flags, running.
 #[derive(Debug)]
@@ -212,24 +212,21 @@ impl Flags {
         limit: usize,
     ) -> Result<Vec<PastChange>, StorageError> {
         let mut newest = VecDeque::with_capacity(limit.min(1024));
-        self.engine.scan(STREAM, &Mark::default(), &mut |chunk| {
-            let lines = chunk
-                .bytes
-                .split(|byte| *byte == b'\n')
-                .filter_map(FlagLine::parse);
-            for line in lines.filter(|line| key.is_none_or(|key| line.key == key)) {
-                if newest.len() == limit {
-                    newest.pop_front();
-                }
-                newest.push_back(PastChange {
-                    seq: line.seq,
-                    ts: line.ts,
-                    change: line.change(),
-                    actor: line.actor.clone().into_owned(),
-                    revision: line.revision.clone().into_owned(),
-                });
+        each_line(&*self.engine, STREAM, &Mark::default(), |line| {
+            let line = FlagLine::parse(line);
+            let Some(line) = line.filter(|line| key.is_none_or(|key| line.key == key)) else {
+                return;
+            };
+            if newest.len() == limit {
+                newest.pop_front();
             }
-            ControlFlow::Continue(())
+            newest.push_back(PastChange {
+                seq: line.seq,
+                ts: line.ts,
+                change: line.change(),
+                actor: line.actor.clone().into_owned(),
+                revision: line.revision.clone().into_owned(),
+            });
         })?;
         Ok(newest.into())
     }

@@ -5,7 +5,6 @@
 //! signals of different heartbeats are written together. An answer means that the line is durable.
 
 use std::collections::{HashMap, VecDeque};
-use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +28,7 @@ use crate::platform::wiring::Wiring;
 use crate::seams::clock::Clock;
 use crate::seams::ids::{Ids, SystemIds};
 use crate::storage::engine::{Mark, Position, StorageError};
+use crate::storage::journal::each_line;
 use crate::storage::lines::Lines;
 use crate::storage::view::Kept;
 
@@ -374,15 +374,15 @@ impl Heartbeats {
         let needle = format!("\"name\":\"{name}\"");
         let finder = memchr::memmem::Finder::new(needle.as_bytes());
         let mut newest: VecDeque<Vec<u8>> = VecDeque::new();
-        self.kept.journal().scan(&Mark::default(), &mut |chunk| {
-            let lines = chunk.bytes.split(|byte| *byte == b'\n');
-            for line in lines.filter(|line| finder.find(line).is_some()) {
-                if newest.len() >= limit {
-                    newest.pop_front();
-                }
-                newest.push_back(line.to_vec());
+        let engine = self.kept.journal().engine();
+        each_line(engine, STREAM, &Mark::default(), |line| {
+            if finder.find(line).is_none() {
+                return;
             }
-            ControlFlow::Continue(())
+            if newest.len() >= limit {
+                newest.pop_front();
+            }
+            newest.push_back(line.to_vec());
         })?;
         let read = |line: &Vec<u8>| serde_json::from_slice::<Line>(line).ok();
         let own = |line: &Line| line.members.name == name;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::event::{Event, Kind, Line, Members};
 use super::model::{Beat, Down, Excuse, Moment, Run, Signal};
-use crate::storage::view::{Reader, View, put_bytes, put_u64};
+use crate::storage::view::{LineBatch, Reader, View, put_bytes, put_u64};
 
 /// Runs of one heartbeat that are remembered. Our own choice: a job with more at one time is no
 /// job but a service. Beyond them those that are overdue go first; else the newest is not waited
@@ -110,45 +110,35 @@ fn went_down(beat: &mut Beat, members: &Members, at: Moment) {
     });
 }
 
-/// Lines read from the journal, not yet taken in.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    events: Vec<(Event, Moment)>,
-    last_seq: u64,
-}
-
 impl View for BeatsView {
     const NAME: &'static str = "states";
     /// Form of the saved state; a plain count of its revisions.
     const VERSION: u32 = 1;
-    type Batch = Batch;
+    type Batch = LineBatch<(Event, Moment)>;
     type Parser = ();
 
     fn parser(&self) {}
 
-    fn parse((): &mut (), lines: &[u8], batch: &mut Batch) {
-        for line in lines.split(|byte| *byte == b'\n') {
-            let Ok(line) = serde_json::from_slice::<Line>(line) else {
-                continue;
-            };
-            batch.last_seq = line.seq;
-            if let Some(kind) = Kind::named(&line.kind) {
+    fn parse((): &mut (), lines: &[u8], batch: &mut Self::Batch) {
+        batch.read(lines, |line| {
+            let line: Line = serde_json::from_slice(line).ok()?;
+            let kind = Kind::named(&line.kind);
+            let event = kind.map(|kind| {
                 let mut members = line.members;
                 members.body = None;
                 let moment = Moment {
                     wall: line.ts,
                     steady: None,
                 };
-                batch.events.push((Event { kind, members }, moment));
-            }
-        }
+                (Event { kind, members }, moment)
+            });
+            Some((line.seq, event))
+        });
     }
 
-    fn apply(&mut self, batch: &mut Batch) {
-        for (event, at) in batch.events.drain(..) {
-            self.apply_event(&event, at);
-        }
-        self.reached(std::mem::take(&mut batch.last_seq));
+    fn apply(&mut self, batch: &mut Self::Batch) {
+        let last = batch.take(|(event, at)| self.apply_event(&event, at));
+        self.reached(last);
     }
 
     fn last_seq(&self) -> u64 {

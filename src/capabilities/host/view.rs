@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Line, MEASURED, Measured};
 use super::model::{Known, Room, Watches};
-use crate::storage::view::{Reader, View, put_bytes};
+use crate::storage::view::{LineBatch, Reader, View, put_bytes};
 
 /// Hours of room that are kept: the widest window that `disk_full` may ask for.
 const KEPT_HOURS: i64 = 72;
@@ -101,39 +101,26 @@ impl HostView {
     }
 }
 
-/// Lines read, not yet taken in.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    runs: Vec<(DateTime<Utc>, Measured)>,
-    last_seq: u64,
-}
-
 impl View for HostView {
     const NAME: &'static str = "latest";
     /// Form of the saved state; a plain count of its revisions.
     const VERSION: u32 = 1;
-    type Batch = Batch;
+    type Batch = LineBatch<(DateTime<Utc>, Measured)>;
     type Parser = ();
 
     fn parser(&self) {}
 
-    fn parse((): &mut (), lines: &[u8], batch: &mut Batch) {
-        for line in lines.split(|byte| *byte == b'\n') {
-            let Ok(line) = serde_json::from_slice::<Line>(line) else {
-                continue;
-            };
-            batch.last_seq = line.seq;
-            if line.kind == MEASURED {
-                batch.runs.push((line.ts, line.measured));
-            }
-        }
+    fn parse((): &mut (), lines: &[u8], batch: &mut Self::Batch) {
+        batch.read(lines, |line| {
+            let line: Line = serde_json::from_slice(line).ok()?;
+            let run = (line.kind == MEASURED).then_some((line.ts, line.measured));
+            Some((line.seq, run))
+        });
     }
 
-    fn apply(&mut self, batch: &mut Batch) {
-        for (at, measured) in batch.runs.drain(..) {
-            self.take(at, measured);
-        }
-        self.reached(std::mem::take(&mut batch.last_seq));
+    fn apply(&mut self, batch: &mut Self::Batch) {
+        let last = batch.take(|(at, measured)| self.take(at, measured));
+        self.reached(last);
     }
 
     fn last_seq(&self) -> u64 {

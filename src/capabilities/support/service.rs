@@ -27,7 +27,7 @@ use crate::platform::wiring::{Seams, Wiring};
 use crate::platform::{alerts::Alerts, changes::Changes};
 use crate::seams::outbound::Limits;
 use crate::storage::engine::{Mark, StorageError};
-use crate::storage::journal::Journal;
+use crate::storage::journal::{Journal, each_line};
 
 /// How long a whole visit may take, the farewell not counted.
 const VISIT: Duration = Duration::from_secs(45);
@@ -75,12 +75,10 @@ impl Support {
         let journal = wiring.opened(STREAM)?;
         let digests = wiring.opened(super::report::STREAM)?;
         let mut view = SupportView::default();
-        wiring.engine.scan(STREAM, &Mark::default(), &mut |chunk| {
-            let lines = chunk.bytes.split(|byte| *byte == b'\n');
-            for line in lines.filter_map(Line::parse) {
+        each_line(&*wiring.engine, STREAM, &Mark::default(), |line| {
+            if let Some(line) = Line::parse(line) {
                 view.take(line.seq, line.ts, line.event);
             }
-            std::ops::ControlFlow::Continue(())
         })?;
         view.prune(wiring.clock.now() - live.get().rules.retention);
         Ok(Arc::new(Self {

@@ -15,6 +15,7 @@ use crate::platform::alerts::{Finding, Severity};
 use crate::platform::config::read;
 use crate::platform::scheduler::{Pass, Summary, TaskError};
 use crate::storage::engine::{Engine, Mark};
+use crate::storage::journal::each_line;
 
 /// When a key was made and whether it is still good, as `configs/keys.json` has it.
 #[derive(Debug, Clone, Deserialize)]
@@ -60,16 +61,15 @@ pub(super) async fn check(upkeep: &Upkeep, pass: &Pass) -> Result<Summary, TaskE
 /// When each flag that exists changed last.
 fn flag_ages(engine: &dyn Engine) -> Result<BTreeMap<String, DateTime<Utc>>, TaskError> {
     let mut ages = BTreeMap::new();
-    engine.scan(FLAGS, &Mark::default(), &mut |chunk| {
-        let lines = chunk.bytes.split(|byte| *byte == b'\n');
-        for line in lines.filter_map(FlagLine::parse) {
-            if line.kind == "flag.deleted" {
-                ages.remove(line.key.as_ref());
-            } else {
-                ages.insert(line.key.into_owned(), line.ts);
-            }
+    each_line(engine, FLAGS, &Mark::default(), |line| {
+        let Some(line) = FlagLine::parse(line) else {
+            return;
+        };
+        if line.kind == "flag.deleted" {
+            ages.remove(line.key.as_ref());
+        } else {
+            ages.insert(line.key.into_owned(), line.ts);
         }
-        std::ops::ControlFlow::Continue(())
     })?;
     Ok(ages)
 }

@@ -4,7 +4,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::Write;
-use std::ops::ControlFlow;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -23,6 +22,7 @@ use crate::storage::engine::{
     DocumentError, Durability, Engine, Expect, Mark, Position, Revision, StorageError,
     StreamOptions,
 };
+use crate::storage::journal::each_line;
 use crate::storage::line::{self, OwnLine};
 use crate::storage::lines::Lines;
 
@@ -366,18 +366,15 @@ fn last_good(
     now: DateTime<Utc>,
 ) -> HashMap<String, LastGood> {
     let mut found = HashMap::new();
-    let outcome = engine.scan(STREAM, &Mark::default(), &mut |chunk| {
-        for line in chunk.bytes.split(|byte| *byte == b'\n') {
-            let Some(own) = line::parse(line) else {
-                continue;
-            };
-            if let Some((file, good)) = accepted(&own) {
-                let place = (own.seq, good.at);
-                edits.accepted(&file, &good.revision, &good.actor, place, now);
-                found.insert(file, good);
-            }
+    let outcome = each_line(engine, STREAM, &Mark::default(), |line| {
+        let Some(own) = line::parse(line) else {
+            return;
+        };
+        if let Some((file, good)) = accepted(&own) {
+            let place = (own.seq, good.at);
+            edits.accepted(&file, &good.revision, &good.actor, place, now);
+            found.insert(file, good);
         }
-        ControlFlow::Continue(())
     });
     if let Err(error) = outcome {
         tracing::error!("cannot read which configurations were in force: {error}");

@@ -180,13 +180,6 @@ impl Route {
         self
     }
 
-    /// Errors under `prefix` are bare.
-    #[must_use]
-    pub fn bare_errors(mut self, prefix: &'static str) -> Self {
-        self.bare_errors = Some(prefix);
-        self
-    }
-
     /// Depends on a revision, if the caller names one.
     #[must_use]
     pub fn condition(mut self, condition: Condition) -> Self {

@@ -13,6 +13,7 @@ use super::series::{DAY, Wish};
 use super::state::{Closed, State};
 use crate::base::time::STAMP_LEN;
 use crate::storage::engine::{Engine, Mark, StorageError};
+use crate::storage::journal::{each_line, lines_of};
 use crate::storage::line;
 use crate::storage::view::{Reader, View, put_u64};
 
@@ -67,13 +68,10 @@ fn replay(
     mut take: impl FnMut(Closed, Vec<TierRow>),
 ) -> Result<(), StorageError> {
     let mut group = Group::default();
-    engine.scan(TIERS, &Mark::default(), &mut |chunk| {
-        for text in chunk.bytes.split(|byte| *byte == b'\n') {
-            if let Some((closed, rows)) = group.take(text, true) {
-                take(closed, rows);
-            }
+    each_line(engine, TIERS, &Mark::default(), |text| {
+        if let Some((closed, rows)) = group.take(text, true) {
+            take(closed, rows);
         }
-        ControlFlow::Continue(())
     })
 }
 
@@ -176,7 +174,7 @@ impl View for LastClosed {
     }
 
     fn parse(parser: &mut LastParser, lines: &[u8], batch: &mut LastBatch) {
-        for text in lines.split(|byte| *byte == b'\n') {
+        for text in lines_of(lines) {
             if let Some((closed, _)) = parser.0.take(text, false) {
                 batch.closed = Some(closed);
             }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::event::{RunRecord, Started, TaskEvent, TaskLine};
 use super::plan::Progress;
 use super::task::{Outcome, Trigger};
+use crate::storage::journal::lines_of;
 use crate::storage::view::{Reader, View, put_bytes, put_u64};
 
 /// Who paused a task, and when.
@@ -189,10 +190,7 @@ impl View for RunsView {
     fn parser(&self) {}
 
     fn parse((): &mut (), lines: &[u8], batch: &mut Batch) {
-        for line in lines
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-        {
+        for line in lines_of(lines) {
             match TaskLine::parse(line) {
                 Some(line) => batch.lines.push(line),
                 // The engine's own lines are no fault.

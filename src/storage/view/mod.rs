@@ -6,10 +6,12 @@
 //! turns raw lines into a compact batch and touches no state of the view, [`View::apply`] takes the
 //! batches in order.
 
+mod batch;
 mod checkpoint;
 mod fold;
 mod kept;
 
+pub use batch::LineBatch;
 pub use checkpoint::{Checkpoint, Reader, put_bytes, put_u32, put_u64};
 pub use fold::{Folded, fold, start};
 pub use kept::Kept;

@@ -57,11 +57,10 @@ impl Compat {
         let mut rows = self.alert_routes();
         rows.extend(self.silence_routes());
         // amtool cannot read a problem document, and says so instead of what it says.
-        let own = |row: Route| match row.path.starts_with(UNDER) {
-            true => row.bare_errors(UNDER),
-            false => row,
-        };
-        rows.into_iter().map(own).collect()
+        for row in &mut rows {
+            row.bare_errors = row.path.starts_with(UNDER).then_some(UNDER);
+        }
+        rows
     }
 
     fn alert_routes(self: &Arc<Self>) -> Routes {

@@ -41,7 +41,7 @@ use crate::platform::wiring::{Background, Wiring};
 use crate::seams::clock::Clock;
 use crate::seams::ids::{Ids, SystemIds};
 use crate::storage::engine::{Mark, Position, StorageError};
-use crate::storage::journal::Journal;
+use crate::storage::journal::{Journal, each_line};
 use crate::storage::lines::Lines;
 
 /// Groups of lines that are appended at once.
@@ -118,13 +118,11 @@ impl Outbox {
             uptime: clock.uptime(),
         };
         let mut state = State::default();
-        journal.scan(&Mark::default(), &mut |chunk| {
-            let lines = chunk.bytes.split(|byte| *byte == b'\n');
-            for (seq, at, event) in lines.filter_map(event::read) {
+        each_line(journal.engine(), STREAM, &Mark::default(), |line| {
+            if let Some((seq, at, event)) = event::read(line) {
                 // What follows is known without its line.
                 drop(state.fold(seq, at, event, now));
             }
-            std::ops::ControlFlow::Continue(())
         })?;
         Ok(Arc::new(Self {
             journal,

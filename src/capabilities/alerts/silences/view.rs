@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::event::{Event, Line};
 use super::model::Silence;
 use crate::storage::lines::Lines;
-use crate::storage::view::{Reader, View, put_bytes, put_u64};
+use crate::storage::view::{LineBatch, Reader, View, put_bytes, put_u64};
 
 /// How long what is over is still shown: five days, as with Alertmanager. The journal keeps it.
 const SHOWN: TimeDelta = TimeDelta::days(5);
@@ -58,38 +58,26 @@ impl SilencesView {
     }
 }
 
-/// Lines read from the journal, not yet taken in.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    events: Vec<(Event, DateTime<Utc>)>,
-    last_seq: u64,
-}
-
 impl View for SilencesView {
     const NAME: &'static str = "silences";
     /// Form of the saved state; a plain count of its revisions.
     const VERSION: u32 = 1;
-    type Batch = Batch;
+    type Batch = LineBatch<(Event, DateTime<Utc>)>;
     type Parser = ();
 
     fn parser(&self) {}
 
-    fn parse((): &mut (), lines: &[u8], batch: &mut Batch) {
-        for line in lines.split(|byte| *byte == b'\n') {
-            let Ok(line) = serde_json::from_slice::<Line>(line) else {
-                continue;
-            };
-            batch.last_seq = line.seq;
-            let at = line.ts;
-            batch.events.extend(line.event().map(|event| (event, at)));
-        }
+    fn parse((): &mut (), lines: &[u8], batch: &mut Self::Batch) {
+        batch.read(lines, |line| {
+            let line: Line = serde_json::from_slice(line).ok()?;
+            let (seq, at) = (line.seq, line.ts);
+            Some((seq, line.event().map(|event| (event, at))))
+        });
     }
 
-    fn apply(&mut self, batch: &mut Batch) {
-        for (event, at) in batch.events.drain(..) {
-            self.apply_event(event, at);
-        }
-        self.reached(std::mem::take(&mut batch.last_seq));
+    fn apply(&mut self, batch: &mut Self::Batch) {
+        let last = batch.take(|(event, at)| self.apply_event(event, at));
+        self.reached(last);
     }
 
     fn last_seq(&self) -> u64 {
