@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::routing::get;
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
@@ -14,7 +15,7 @@ use super::event::{Readings, WatchLine};
 use super::service::Sentinel;
 use crate::base::time::stamp;
 use crate::platform::http::{HttpError, Reply, Route, Routes, Scope};
-use crate::platform::scheduler::{DefaultCadence, Pass, Summary, Task, TaskError, Work};
+use crate::platform::scheduler::{DefaultCadence, Summary, TaskError, TaskRow};
 use crate::platform::telemetry::Page;
 
 /// Seconds between two looks (`product.md` §5).
@@ -100,37 +101,23 @@ async fn latest(State(sentinel): State<Arc<Sentinel>>) -> Result<Reply<HostReply
 }
 
 /// The look as the task loop knows it.
-#[derive(Debug)]
-pub(super) struct OpsSentinel(pub(super) Arc<Sentinel>);
+pub(super) static OPS_SENTINEL: TaskRow<Sentinel> = TaskRow {
+    name: "ops-sentinel",
+    about: "reads the machine and warns of what is too bad",
+    cadence: DefaultCadence::every_secs(CADENCE_SECS),
+    limit: LIMIT,
+    acts: false,
+    run: |sentinel, pass| Box::pin(look(sentinel, pass.now)),
+};
 
-impl Task for OpsSentinel {
-    fn name(&self) -> &'static str {
-        "ops-sentinel"
-    }
-
-    fn about(&self) -> &'static str {
-        "reads the machine and warns of what is too bad"
-    }
-
-    fn cadence(&self) -> DefaultCadence {
-        DefaultCadence::every_secs(CADENCE_SECS)
-    }
-
-    fn limit(&self) -> Duration {
-        LIMIT
-    }
-
-    fn run<'a>(&'a self, pass: &'a Pass) -> Work<'a> {
-        Box::pin(async move {
-            let look = self.0.look(pass.now).await.map_err(TaskError::from)?;
-            Ok(Summary::ok(json!({
-                "warnings": look.warnings,
-                "raised": look.raised,
-                "cleared": look.cleared,
-                "unknown": look.unknown,
-            })))
-        })
-    }
+async fn look(sentinel: &Sentinel, now: DateTime<Utc>) -> Result<Summary, TaskError> {
+    let look = sentinel.look(now).await?;
+    Ok(Summary::ok(json!({
+        "warnings": look.warnings,
+        "raised": look.raised,
+        "cleared": look.cleared,
+        "unknown": look.unknown,
+    })))
 }
 
 /// Percent as the ratio that counts for machines are told in.

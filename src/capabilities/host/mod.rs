@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use self::api::OpsSentinel;
+use self::api::OPS_SENTINEL;
 use self::config::HostFile;
 use self::service::Sentinel;
 use crate::platform::config::kind;
@@ -63,7 +63,7 @@ impl Capability for Running {
     }
 
     fn tasks(self: Arc<Self>) -> Vec<Arc<dyn Task>> {
-        vec![Arc::new(OpsSentinel(Arc::clone(&self.0)))]
+        vec![OPS_SENTINEL.bound(&self.0)]
     }
 
     fn background(self: Arc<Self>, _stop: CancellationToken) -> Vec<(&'static str, Background)> {

@@ -56,22 +56,34 @@ pub(super) fn routes(incidents: &Arc<Incidents>) -> Routes {
 
 fn acts(incidents: &Arc<Incidents>) -> Routes {
     let state = || Arc::clone(incidents);
-    let example = r#"{"text":"looking into it"}"#;
-    let about = "take an incident up, and its alerts: escalation stops";
-    let acknowledge = Route::post("/api/incidents/{id}/acknowledge", Scope::Operate, about)
-        .takes::<ActRequest>(example)
-        .gives::<ActReply>()
-        .handler(post(acknowledge).with_state(state()));
-    let about = "say that an incident is over";
-    let resolve = Route::post("/api/incidents/{id}/resolve", Scope::Operate, about)
-        .takes::<ActRequest>(r#"{"text":"rolled back"}"#)
-        .gives::<ActReply>()
-        .handler(post(resolve).with_state(state()));
-    let about = "say that an incident is not over";
-    let reopen = Route::post("/api/incidents/{id}/reopen", Scope::Operate, about)
-        .takes::<ActRequest>(r#"{"text":"still there"}"#)
-        .gives::<ActReply>()
-        .handler(post(reopen).with_state(state()));
+    let row = |verb: Verb, path, about, example| {
+        let handler = move |Shared(incidents): Shared<Arc<Incidents>>,
+                            Path(id): Path<String>,
+                            call: Call,
+                            body: Bytes| act(verb, incidents, id, call, body);
+        Route::post(path, Scope::Operate, about)
+            .takes::<ActRequest>(example)
+            .gives::<ActReply>()
+            .handler(post(handler).with_state(state()))
+    };
+    let acknowledge = row(
+        Verb::Acknowledge,
+        "/api/incidents/{id}/acknowledge",
+        "take an incident up, and its alerts: escalation stops",
+        r#"{"text":"looking into it"}"#,
+    );
+    let resolve = row(
+        Verb::Resolve,
+        "/api/incidents/{id}/resolve",
+        "say that an incident is over",
+        r#"{"text":"rolled back"}"#,
+    );
+    let reopen = row(
+        Verb::Reopen,
+        "/api/incidents/{id}/reopen",
+        "say that an incident is not over",
+        r#"{"text":"still there"}"#,
+    );
     let about = "write something down in the timeline of an incident";
     let note = Route::post("/api/incidents/{id}/notes", Scope::Operate, about)
         .takes::<NoteRequest>(r#"{"text":"the database was full"}"#)
@@ -220,42 +232,37 @@ fn bounded(text: &str) -> Result<String, HttpError> {
     Ok(text.trim().to_owned())
 }
 
-fn told(done: Result<Done, IncidentError>) -> Result<Reply<ActReply>, HttpError> {
-    let done = done?;
-    Ok(Reply::ok(ActReply {
-        changed: done.changed,
-        incident: Brief::of(&done.incident),
-    }))
+impl From<Done> for ActReply {
+    fn from(done: Done) -> Self {
+        Self {
+            changed: done.changed,
+            incident: Brief::of(&done.incident),
+        }
+    }
 }
 
-async fn acknowledge(
-    Shared(incidents): Shared<Arc<Incidents>>,
-    Path(id): Path<String>,
+/// What is done to an incident by a call whose body may be left away.
+#[derive(Clone, Copy)]
+enum Verb {
+    Acknowledge,
+    Resolve,
+    Reopen,
+}
+
+async fn act(
+    verb: Verb,
+    incidents: Arc<Incidents>,
+    id: String,
     call: Call,
     body: Bytes,
 ) -> Result<Reply<ActReply>, HttpError> {
-    let (text, by) = (text_of(&body)?, &call.caller.name);
-    told(incidents.acknowledge(&id, by, &text, call.now).await)
-}
-
-async fn resolve(
-    Shared(incidents): Shared<Arc<Incidents>>,
-    Path(id): Path<String>,
-    call: Call,
-    body: Bytes,
-) -> Result<Reply<ActReply>, HttpError> {
-    let (text, by) = (text_of(&body)?, &call.caller.name);
-    told(incidents.resolve(&id, by, &text, call.now).await)
-}
-
-async fn reopen(
-    Shared(incidents): Shared<Arc<Incidents>>,
-    Path(id): Path<String>,
-    call: Call,
-    body: Bytes,
-) -> Result<Reply<ActReply>, HttpError> {
-    let (text, by) = (text_of(&body)?, &call.caller.name);
-    told(incidents.reopen(&id, by, &text, call.now).await)
+    let (text, by, now) = (text_of(&body)?, &call.caller.name, call.now);
+    let done = match verb {
+        Verb::Acknowledge => incidents.acknowledge(&id, by, &text, now).await,
+        Verb::Resolve => incidents.resolve(&id, by, &text, now).await,
+        Verb::Reopen => incidents.reopen(&id, by, &text, now).await,
+    };
+    Ok(Reply::ok(done?.into()))
 }
 
 async fn note(
@@ -272,10 +279,7 @@ async fn note(
     let done = incidents
         .note(&id, &call.caller.name, &text, call.now)
         .await?;
-    Ok(Reply::created(ActReply {
-        changed: done.changed,
-        incident: Brief::of(&done.incident),
-    }))
+    Ok(Reply::created(done.into()))
 }
 
 impl From<IncidentError> for HttpError {

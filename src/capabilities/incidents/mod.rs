@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::config::IncidentsConfig;
 use self::service::Incidents;
-use self::tasks::Scanning;
+use self::tasks::{ALIASES, SCANNING};
 use crate::platform::config::kind;
 use crate::platform::http::Routes;
 use crate::platform::scheduler::Task;
@@ -85,7 +85,7 @@ impl Capability for Running {
     }
 
     fn tasks(self: Arc<Self>) -> Vec<Arc<dyn Task>> {
-        vec![Arc::new(Scanning(Arc::clone(&self.0)))]
+        vec![SCANNING.bound_as(&self.0, ALIASES)]
     }
 
     fn background(self: Arc<Self>, stop: CancellationToken) -> Vec<(&'static str, Background)> {

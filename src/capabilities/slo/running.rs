@@ -8,7 +8,7 @@ use super::api;
 use super::config::SloConfig;
 use super::guard::Slo;
 use super::intake::Intake;
-use super::tasks::SloGuard;
+use super::tasks::{ALIASES, SLO_GUARD};
 use crate::platform::config::kind;
 use crate::platform::http::Routes;
 use crate::platform::scheduler::Task;
@@ -42,7 +42,7 @@ impl Capability for Running {
     }
 
     fn tasks(self: Arc<Self>) -> Vec<Arc<dyn Task>> {
-        vec![Arc::new(SloGuard(Arc::clone(&self.slo)))]
+        vec![SLO_GUARD.bound_as(&self.slo, ALIASES)]
     }
 
     fn background(self: Arc<Self>, stop: CancellationToken) -> Vec<(&'static str, Background)> {

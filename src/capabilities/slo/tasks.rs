@@ -3,57 +3,39 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::guard::{Scope, Slo};
-use crate::platform::scheduler::{DefaultCadence, Pass, Summary, Task, TaskError, Work};
+use crate::platform::scheduler::{DefaultCadence, Summary, TaskError, TaskRow};
+
+/// Other names of the task.
+pub(super) const ALIASES: &[&str] = &["watchdog"];
 
 /// The task.
-#[derive(Debug)]
-pub(super) struct SloGuard(pub(super) Arc<Slo>);
+pub(super) static SLO_GUARD: TaskRow<Slo> = TaskRow {
+    name: "slo-guard",
+    about: "burn-rate alerts and error budgets; writes logs/slo_report.json",
+    cadence: DefaultCadence::every_secs(300),
+    limit: Duration::from_mins(1),
+    acts: false,
+    run: |slo, pass| Box::pin(guard(slo, pass.now)),
+};
 
-impl Task for SloGuard {
-    fn name(&self) -> &'static str {
-        "slo-guard"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["watchdog"]
-    }
-
-    fn about(&self) -> &'static str {
-        "burn-rate alerts and error budgets; writes logs/slo_report.json"
-    }
-
-    fn cadence(&self) -> DefaultCadence {
-        DefaultCadence::every_secs(300)
-    }
-
-    fn limit(&self) -> Duration {
-        Duration::from_mins(1)
-    }
-
-    fn run<'a>(&'a self, pass: &'a Pass) -> Work<'a> {
-        Box::pin(self.pass(pass))
-    }
-}
-
-impl SloGuard {
-    async fn pass(&self, pass: &Pass) -> Result<Summary, TaskError> {
-        // The report is written whatever became of the lines: what is known is told.
-        let looked = self.0.look(pass.now, Scope::Minute).await;
-        let report = self.0.report(pass.now);
-        let open: usize = report.objectives.iter().map(|one| one.alerts.len()).sum();
-        let output = json!({
-            "breach": report.breach,
-            "objectives": report.objectives.len(),
-            "open_alerts": open,
-            "success_rate": report.success_rate,
-            "p95_ms": report.p95_ms,
-        });
-        let saved = self.0.save_report(report).await;
-        looked?;
-        saved.map_err(anyhow::Error::new)?;
-        Ok(Summary::ok(output))
-    }
+async fn guard(slo: &Arc<Slo>, now: DateTime<Utc>) -> Result<Summary, TaskError> {
+    // The report is written whatever became of the lines: what is known is told.
+    let looked = slo.look(now, Scope::Minute).await;
+    let report = slo.report(now);
+    let open: usize = report.objectives.iter().map(|one| one.alerts.len()).sum();
+    let output = json!({
+        "breach": report.breach,
+        "objectives": report.objectives.len(),
+        "open_alerts": open,
+        "success_rate": report.success_rate,
+        "p95_ms": report.p95_ms,
+    });
+    let saved = slo.save_report(report).await;
+    looked?;
+    saved.map_err(anyhow::Error::new)?;
+    Ok(Summary::ok(output))
 }

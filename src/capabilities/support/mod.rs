@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::config::SupportConfig;
 use self::service::Support;
-use self::tasks::SupportInbox;
+use self::tasks::SUPPORT_INBOX;
 use crate::platform::config::kind;
 use crate::platform::http::Routes;
 use crate::platform::scheduler::Task;
@@ -52,7 +52,7 @@ impl Capability for Running {
     }
 
     fn tasks(self: Arc<Self>) -> Vec<Arc<dyn Task>> {
-        vec![Arc::new(SupportInbox(Arc::clone(&self.0)))]
+        vec![SUPPORT_INBOX.bound(&self.0)]
     }
 
     fn background(self: Arc<Self>, _stop: CancellationToken) -> Vec<(&'static str, Background)> {

@@ -16,8 +16,6 @@ mod governance;
 mod heal;
 mod snapshot;
 
-use std::fmt::Debug;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +28,7 @@ use self::event::STREAM;
 pub use self::governance::{KeyCare, key_care};
 use crate::platform::config::{Live, kind};
 use crate::platform::http::Routes;
-use crate::platform::scheduler::{DefaultCadence, Pass, Summary, Task, TaskError, Work};
+use crate::platform::scheduler::{DefaultCadence, Pass, Task, TaskError, TaskRow};
 use crate::platform::wiring::{Background, Capability, Descriptor, Wiring};
 use crate::storage::journal::Journal;
 use crate::storage::lines::Lines;
@@ -70,12 +68,7 @@ impl Capability for Upkeep {
     }
 
     fn tasks(self: Arc<Self>) -> Vec<Arc<dyn Task>> {
-        ROWS.iter()
-            .map(|row| {
-                let upkeep = Arc::clone(&self);
-                Arc::new(Chore { row, upkeep }) as Arc<dyn Task>
-            })
-            .collect()
+        ROWS.iter().map(|row| row.bound(&self)).collect()
     }
 
     fn background(self: Arc<Self>, stop: CancellationToken) -> Vec<(&'static str, Background)> {
@@ -105,25 +98,15 @@ impl Upkeep {
     }
 }
 
-/// A pass of one chore.
-type Doing<'a> = Pin<Box<dyn Future<Output = Result<Summary, TaskError>> + Send + 'a>>;
-
 /// One row of the task loop.
-struct Row {
-    name: &'static str,
-    about: &'static str,
-    cadence: DefaultCadence,
-    limit: Duration,
-    acts: bool,
-    run: for<'a> fn(&'a Upkeep, &'a Pass) -> Doing<'a>,
-}
+type Row = TaskRow<Upkeep>;
 
 /// How long a look at memory may take: it waits for one line of a journal at most.
 const QUICK: Duration = Duration::from_secs(30);
 /// How long reading every journal may take: 100 GB at 300 MB/s.
 const LONG: Duration = Duration::from_mins(6);
 
-const ROWS: [Row; 6] = [
+static ROWS: [Row; 6] = [
     Row {
         name: "heartbeat",
         about: "a line of life, a word to the service manager, an alert for each sick part",
@@ -173,43 +156,3 @@ const ROWS: [Row; 6] = [
         run: |upkeep, pass| Box::pin(audit::audit(upkeep, pass)),
     },
 ];
-
-/// A row bound to what it works with.
-struct Chore {
-    row: &'static Row,
-    upkeep: Arc<Upkeep>,
-}
-
-impl Debug for Chore {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Chore")
-            .field("name", &self.row.name)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Task for Chore {
-    fn name(&self) -> &'static str {
-        self.row.name
-    }
-
-    fn about(&self) -> &'static str {
-        self.row.about
-    }
-
-    fn cadence(&self) -> DefaultCadence {
-        self.row.cadence
-    }
-
-    fn limit(&self) -> Duration {
-        self.row.limit
-    }
-
-    fn acts(&self) -> bool {
-        self.row.acts
-    }
-
-    fn run<'a>(&'a self, pass: &'a Pass) -> Work<'a> {
-        (self.row.run)(&self.upkeep, pass)
-    }
-}

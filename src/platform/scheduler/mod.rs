@@ -9,6 +9,7 @@ pub mod driver;
 pub mod event;
 pub mod plan;
 mod recorder;
+mod row;
 pub mod rules;
 mod run;
 pub mod status;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use driver::{Parts, Scheduler};
 pub use event::{RunRecord, STREAM};
+pub use row::TaskRow;
 pub use rules::{LoopRules, Missed, Overlap, Override, TaskRules};
 pub use status::{QueueStatus, TaskFault, TaskStatus, Ticket};
 pub use task::{
