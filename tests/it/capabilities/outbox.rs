@@ -16,6 +16,7 @@ mod kept;
 mod kills;
 mod mail;
 mod mishaps;
+mod trial;
 
 const SECOND: Duration = Duration::from_secs(1);
 

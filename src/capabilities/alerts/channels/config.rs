@@ -36,8 +36,12 @@ pub fn checked(
         let place = place.key(name);
         for (at, fallback) in one.fallback.iter().enumerate() {
             if fallback == name || !raw.contains_key(fallback) {
-                let known = raw.keys().map(String::as_str).filter(|known| known != name);
-                let hint = "a fallback is the name of another channel";
+                let others = raw.keys().map(String::as_str);
+                let known: Vec<&str> = others.filter(|known| known != name).collect();
+                let hint = match known.as_slice() {
+                    [] => "name a second channel under `channels`, or remove the fallback",
+                    _ => "a fallback is the name of another channel",
+                };
                 problems.unknown_word(place.key("fallback").index(at), fallback, known, hint);
             }
         }

@@ -37,7 +37,8 @@ pub struct ChannelConfig {
     /// The daemon's own log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) log: Option<RawLog>,
-    /// Channels that take over what this one refuses for good, in this order. Default: none.
+    /// Names of other channels, such as `["mail"]`, that take over in this order what this one
+    /// refuses for good. Default: none.
     pub(super) fallback: Vec<String>,
     /// A notice that could not be delivered for so long is only summed up. In seconds, 60 to
     /// 604800. Default 21600, 6 h.

@@ -11,7 +11,7 @@ use super::rules::Kind;
 use super::text::{Words, calm};
 use super::{Keys, Post, Sender, Step, under};
 use crate::base::hex;
-use crate::capabilities::alerts::model::Notice;
+use crate::capabilities::alerts::model::{Notice, Reason};
 use crate::seams::outbound::{Response, Url};
 
 /// UTF-16 units of a message at most are 4,096 once its marks are taken away.
@@ -214,13 +214,12 @@ fn message(notice: &Notice, buttons: bool) -> Value {
     });
     if !notice.is_firing() {
         message["disable_notification"] = true.into();
-    } else if buttons && !words.ack_url.is_empty() {
-        message["reply_markup"] =
-            json!({ "inline_keyboard": [[{ "text": "Acknowledge", "url": words.ack_url }]] });
-    } else if buttons {
-        let data = button(&notice.group);
-        message["reply_markup"] =
-            json!({ "inline_keyboard": [[{ "text": "Acknowledge", "callback_data": data }]] });
+    } else if buttons && notice.reason != Reason::Test {
+        let button = match words.ack_url.as_str() {
+            "" => json!({ "text": "Acknowledge", "callback_data": button(&notice.group) }),
+            url => json!({ "text": "Acknowledge", "url": url }),
+        };
+        message["reply_markup"] = json!({ "inline_keyboard": [[button]] });
     }
     message
 }

@@ -240,6 +240,8 @@ impl State {
                 Kind::Failed | Kind::Superseded | Kind::Expired => {}
             }
         }
+        // Whoever sent a test was told what came of it, and nobody sends it again.
+        let gone = gone.filter(|one| one.notice.reason != Reason::Test);
         if let (Kind::Dead, Some(gone)) = (kind, gone) {
             self.dead.push_back(Dead {
                 at,

@@ -269,3 +269,21 @@ fn h14_no_secret_is_in_any_line_or_error() {
         }
     }
 }
+
+#[test]
+fn a_test_notice_asks_nobody_to_take_anything_up() {
+    let bench = Bench::new(&all());
+    bench.works(TELEGRAM);
+    let mut notice = firing("t1", "telegram", "test:1", noon());
+    notice.reason = Reason::Test;
+    bench.queue(vec![notice]);
+    bench.queue(vec![firing("n1", "telegram", "web", noon())]);
+    bench.advance(SECOND * 10);
+    let sent: Vec<_> = bench.requests(TELEGRAM).iter().map(body).collect();
+    assert_eq!(sent.len(), 2);
+    let has_button = |body: &Value| body.get("reply_markup").is_some();
+    let told = |body: &Value| body["text"].as_str().unwrap().contains("test notice");
+    for body in &sent {
+        assert_eq!(has_button(body), !told(body), "{body}");
+    }
+}
