@@ -282,20 +282,8 @@ fn durability(engine: &dyn Engine, exposures: Durability) -> serde_json::Value {
 }
 
 fn configs_state(configs: &ConfigStore) -> State {
-    let bad = configs.status().into_iter().find_map(|status| {
-        let degraded = status.degraded?;
-        let first = degraded
-            .problems
-            .iter()
-            .next()
-            .map(|one| one.message.clone());
-        Some(format!(
-            "`{}` on disk is not in force, running on revision {}: {}",
-            status.file,
-            status.revision,
-            first.unwrap_or_default()
-        ))
-    });
+    let mut all = configs.status().into_iter();
+    let bad = all.find_map(|status| status.refusal());
     bad.map_or(State::Ok, State::Degraded)
 }
 

@@ -47,6 +47,12 @@ fn report(args: &CostsReportArgs, api: &Api, output: &mut Output) -> Outcome {
 fn table(answer: &Value, output: &mut Output) -> Result<(), Failure> {
     let (month, through) = (of(answer, "/month"), of(answer, "/through"));
     output.talk(&format!("{month}, up to {through} UTC"));
+    if let Some(refused) = answer.get("refused").and_then(Value::as_str) {
+        let warning = output.paint(Style::Yellow, &safe(refused));
+        output.talk(&format!(
+            "{warning}\nhint: `echopilot check` says what is wrong with it"
+        ));
+    }
     let rows: Vec<Vec<String>> = elements(answer, "lines")
         .map(|line| {
             let used = line.get("quantity").filter(|found| !found.is_null());

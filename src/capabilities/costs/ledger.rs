@@ -10,11 +10,12 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde_json::{Map, Value, json};
 
 use super::event::{CostLine, PREDICTED, SYNCED};
-use super::legacy::{number, own_cost};
+use super::legacy::{is_projected, number, own_cost};
 use super::logic::between;
 use super::model::{CostsRules, Item, Month, Price, Usage, Usages};
 use super::outlook::{HORIZON, TREND_DAYS, Trend, daily_costs, trend};
 use super::service::{Costs, decimal};
+use super::view::MeterDay;
 use crate::base::money::{Currency, Money, Ratio, TooLarge, Totals};
 use crate::base::time::stamp;
 use crate::platform::scheduler::{Summary, TaskError};
@@ -173,7 +174,14 @@ impl Costs {
             let price = rules.pricing.storage_gb_month.to_f64();
             days[0].1.push(bytes / 1e9 * price / monthly);
         }
-        for (_, meter) in view.state.meters.range(from..today) {
+        let whole = |meter: &&MeterDay| is_projected(meter);
+        for meter in view
+            .state
+            .meters
+            .range(from..today)
+            .map(|(_, day)| day)
+            .filter(whole)
+        {
             let cost = own_cost(0, *meter, &rules.pricing)?;
             days[1].1.push(cost.compute.to_f64() / monthly);
             days[2].1.push(cost.bandwidth.to_f64() / monthly);

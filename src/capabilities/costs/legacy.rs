@@ -28,6 +28,9 @@ const DAYS: u64 = 30;
 const HOUR_MS: i64 = 3_600_000;
 /// Bytes of the GB that is priced (`product.md` §4).
 const GB: i64 = 1_000_000_000;
+/// The least that must have been measured before it is projected to a month, in milliseconds: an
+/// hour. Our own choice: what the first seconds cost, times a hundred thousand, says nothing.
+const LEAST_MS: u64 = 3_600_000;
 /// Decimals that parts are rounded to.
 const DECIMALS: u32 = 6;
 
@@ -49,10 +52,13 @@ struct StorageReply {
 /// Processor.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 struct ComputeReply {
-    /// Hours of processor time a month, from what was measured.
+    /// Hours of processor time a month of 720 hours, projected from what was measured; where it is
+    /// not projected, the hours that were measured.
     estimated_hours: Number,
-    /// What they cost.
+    /// What `estimated_hours` cost.
     monthly_usd: Number,
+    /// Whether it is projected: not before an hour was measured.
+    projected: bool,
     /// Seconds of processor time that the daemon and what it ran used in the last 30 days.
     cpu_secs: Number,
     /// Seconds of these days in which it was measured.
@@ -62,12 +68,15 @@ struct ComputeReply {
 /// Traffic.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 struct BandwidthReply {
-    /// Bytes that were sent in the last 30 days.
+    /// Bytes that were sent in the last 30 days, as measured.
     bytes: u64,
-    /// What that is a month, in 10^9 bytes.
+    /// What they are in a month of 720 hours, in 10^9 bytes, projected from `observed_secs`; where
+    /// it is not projected, `bytes` in 10^9 bytes.
     gb: Number,
-    /// What that costs.
+    /// What `gb` costs.
     monthly_usd: Number,
+    /// Whether it is projected: not before an hour was measured.
+    projected: bool,
     /// Seconds of these days in which it was measured.
     observed_secs: u64,
 }
@@ -139,7 +148,13 @@ pub(super) struct OwnCost {
     pub(super) bandwidth: Ratio,
 }
 
-/// Reckons `stored` bytes and what was used in `meter` as a month.
+/// Whether what `meter` has is enough to say what a month of it is.
+pub(super) fn is_projected(meter: &MeterDay) -> bool {
+    meter.observed_ms >= LEAST_MS
+}
+
+/// Reckons `stored` bytes and what was used in `meter` as a month; as it is where too little was
+/// measured for that.
 pub(super) fn own_cost(
     stored: u64,
     meter: MeterDay,
@@ -147,8 +162,8 @@ pub(super) fn own_cost(
 ) -> Result<OwnCost, TooLarge> {
     let month_ms = whole(DAYS * 24)?.times(Ratio::whole(HOUR_MS))?;
     let monthly = |used: u64| {
-        if meter.observed_ms == 0 {
-            return Ok(Ratio::ZERO);
+        if !is_projected(&meter) {
+            return whole(used);
         }
         let each = whole(used)?.divided_by(whole(meter.observed_ms)?)?;
         each.times(month_ms)
@@ -202,6 +217,7 @@ impl Costs {
         let cost = own_cost(stored.disk_bytes, meter, pricing)?;
         let total = cost.storage.plus(cost.compute)?.plus(cost.bandwidth)?;
         let observed_secs = meter.observed_ms / 1000;
+        let projected = is_projected(&meter);
         let price = |price: Ratio| number(&price.to_decimal(12));
         let reply = OwnReply {
             ts_iso: stamp(now),
@@ -215,6 +231,7 @@ impl Costs {
             compute: ComputeReply {
                 estimated_hours: shown(cost.hours),
                 monthly_usd: shown(cost.compute),
+                projected,
                 cpu_secs: shown(Ratio::new(meter.cpu_ms.into(), 1000)?),
                 observed_secs,
             },
@@ -222,6 +239,7 @@ impl Costs {
                 bytes: meter.bytes_sent,
                 gb: shown(cost.sent_gb),
                 monthly_usd: shown(cost.bandwidth),
+                projected,
                 observed_secs,
             },
             total_monthly_usd: shown(total),

@@ -6,6 +6,7 @@ use chrono::{DateTime, Datelike as _, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::config::CostsConfig;
 use super::logic::{Line, MonthCost};
 use super::model::{CostsRules, Item, Month, Price, Usages};
 use super::outlook::{ItemOutlook, Projected, outlook};
@@ -126,6 +127,10 @@ pub(super) struct MonthReply {
     through: String,
     /// When this was worked out, UTC.
     ts_iso: String,
+    /// Why `configs/costs.json` as it is on disk is not what this was worked out with; left away
+    /// where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
     /// By item.
     lines: Vec<LineReply>,
     /// Sums of the lines, one for each currency; they are never added up.
@@ -246,6 +251,7 @@ impl Costs {
                 shared.cloned().unwrap_or_default(),
             )
         };
+        let refused = self.configs.status_of::<CostsConfig>();
         let lines = cost.lines.iter().map(|line| {
             let late = late.get(&line.item).copied().unwrap_or_default();
             line_reply(line, rules.items.get(&line.item), late)
@@ -265,6 +271,7 @@ impl Costs {
             closed: month.last() < now.date_naive(),
             through: cost.through.to_string(),
             ts_iso: stamp(now),
+            refused: refused.and_then(|status| status.refusal()),
             lines: lines.collect(),
             totals: cost.totals.iter().map(Amount::from).collect(),
             late: late.values().sum(),

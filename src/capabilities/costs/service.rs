@@ -17,7 +17,7 @@ use crate::base::money::{Ratio, TooLarge};
 use crate::base::names;
 use crate::platform::alerts::Alerts;
 use crate::platform::changes::Changes;
-use crate::platform::config::Live;
+use crate::platform::config::{ConfigStore, Live};
 use crate::platform::samples::Samples;
 use crate::platform::telemetry::Metrics;
 use crate::platform::wiring::{Seams, Wiring};
@@ -50,6 +50,7 @@ pub(super) struct Costs {
     pub(super) metrics: Metrics,
     pub(super) seams: Seams,
     pub(super) home: Arc<Path>,
+    pub(super) configs: ConfigStore,
     /// What was last read of the daemon's own counters.
     pub(super) meter: Mutex<Option<Meter>>,
     /// Held while they are read, so that nothing is counted twice.
@@ -154,6 +155,7 @@ impl Costs {
             metrics: wiring.metrics.clone(),
             seams: wiring.seams.clone(),
             home: Arc::clone(&wiring.home),
+            configs: wiring.configs.clone(),
             meter: Mutex::default(),
             reading: Turn::default(),
             turn: Arc::default(),

@@ -30,6 +30,19 @@ pub struct ConfigStatus {
     pub restart_needed: Vec<&'static str>,
 }
 
+impl ConfigStatus {
+    /// That the file on disk is not in force, and the first reason, in one sentence; `None` where
+    /// it is.
+    pub fn refusal(&self) -> Option<String> {
+        let first = self.degraded.as_ref()?.problems.iter().next();
+        let first = first.map_or("", |one| one.message.as_str());
+        let (file, revision) = (self.file, &self.revision);
+        Some(format!(
+            "`{file}` on disk is not in force, running on revision {revision}: {first}"
+        ))
+    }
+}
+
 /// Why the file on disk is not in force.
 #[derive(Debug, Clone, Serialize)]
 pub struct Degraded {

@@ -119,6 +119,11 @@ impl ConfigStore {
         self.all().iter().map(|slot| slot.status()).collect()
     }
 
+    /// State of one; `None` where no such configuration was registered.
+    pub fn status_of<C: Config>(&self) -> Option<ConfigStatus> {
+        Some(self.slot::<C>()?.status())
+    }
+
     /// Whether every file is in force as it is on disk.
     pub fn is_healthy(&self) -> bool {
         self.all()

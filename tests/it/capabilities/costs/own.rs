@@ -223,3 +223,37 @@ fn own_traffic_requests_and_storage_can_be_items() {
     let refused = world.post("/api/costs/usage", &refused).expect(409);
     assert_eq!(refused["error"], "measured");
 }
+
+#[test]
+fn a_month_is_not_projected_from_seconds() {
+    let home = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(home.path());
+    for _call in 0..20 {
+        daemon.get("/openapi.json");
+    }
+    let report = daemon.get("/api/costs/report").expect(200).json();
+    let (compute, bandwidth) = (&report["compute"], &report["bandwidth"]);
+    assert_eq!(
+        (&compute["projected"], &bandwidth["projected"]),
+        (&json!(false), &json!(false))
+    );
+    // What is there so far, and no more.
+    let sent = bandwidth["bytes"].as_f64().unwrap();
+    assert!(sent > 100_000.0, "{bandwidth}");
+    let gb = bandwidth["gb"].as_f64().unwrap();
+    assert!((gb - sent / 1e9).abs() < 1e-6, "{bandwidth}");
+    let hours = compute["cpu_secs"].as_f64().unwrap() / 3600.0;
+    let told = compute["estimated_hours"].as_f64().unwrap();
+    assert!((told - hours).abs() < 1e-5, "{compute}");
+    adds_up(&report);
+    drop(daemon);
+    let world = World::new();
+    world.pass(Duration::from_mins(61), Duration::from_mins(10));
+    let report = world.get("/api/costs/report").expect(200);
+    assert_eq!(report["compute"]["projected"], true, "{report}");
+    let used = report["compute"]["cpu_secs"].as_f64().unwrap();
+    let observed = report["compute"]["observed_secs"].as_f64().unwrap();
+    let told = report["compute"]["estimated_hours"].as_f64().unwrap();
+    assert!((told - used / observed * 720.0).abs() < 0.01, "{report}");
+    adds_up(&report);
+}

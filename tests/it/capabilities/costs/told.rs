@@ -300,3 +300,41 @@ fn a_report_shows_how_each_budget_stands() {
     let told: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(told["budgets"][0]["spent"]["amount"], "30.00", "{told}");
 }
+
+#[test]
+fn a_report_says_that_the_file_on_disk_is_not_what_it_goes_by() {
+    let world = world("2026-10-10T12:00:00Z");
+    assert_eq!(
+        world.get("/api/costs").expect(200).get("refused"),
+        None,
+        "all is well"
+    );
+    world.save("costs.json", r#"{ "fixed": { "vm": { "amount": "-1" } } }"#);
+    world.until("the file is refused", |world| {
+        world.get("/api/costs").expect(200).get("refused").is_some()
+    });
+    let told = world.get("/api/costs").expect(200);
+    let refused = told["refused"].as_str().unwrap();
+    assert!(
+        refused.contains("`costs.json` on disk is not in force"),
+        "{refused}"
+    );
+    assert_eq!(
+        told["lines"].as_array().unwrap().len(),
+        2,
+        "as before: {told}"
+    );
+
+    // The command line says it too, with what is wrong with the file in reach.
+    let home = crate::cli::begun();
+    let file = home.path().join("configs/costs.json");
+    fs::write(&file, CONFIG).unwrap();
+    drop(crate::daemon::Daemon::start(home.path()));
+    fs::write(&file, r#"{ "fixd": {} }"#).unwrap();
+    let ran = crate::cli::run(home.path(), &["costs", "report"]).expect(0);
+    assert!(
+        ran.err.contains("is not in force") && ran.err.contains("hint: `echopilot check`"),
+        "{ran:#?}"
+    );
+    assert!(ran.out.contains("vm"), "{ran:#?}");
+}
