@@ -6,6 +6,7 @@ use super::alert_args::{AlertRouteArgs, AlertVerb};
 use super::api::{Api, Ask};
 use super::failure::{DONE, Failure, Outcome};
 use super::output::{Output, Style, elements, of, plain};
+use super::query::with_query;
 use super::{alert_channels, alert_silence};
 
 /// Does `verb`.
@@ -27,8 +28,25 @@ pub(super) fn run(verb: &AlertVerb, api: &Api, output: &mut Output) -> Outcome {
 /// Severities, the worst first.
 const SEVERITIES: [&str; 4] = ["critical", "error", "warning", "info"];
 
+/// All pages of `GET /api/alerts` as one.
+fn all(api: &Api) -> Result<Value, Failure> {
+    let mut all = api.ask(&Ask::get("/api/alerts"))?;
+    while let Some(next) = all.get("next").and_then(Value::as_str) {
+        let query = [("after", Some(next))];
+        let mut page = api.ask(&Ask::get(with_query("/api/alerts", &query)))?;
+        let more = page["alerts"].take();
+        if let (Some(known), Value::Array(more)) = (all["alerts"].as_array_mut(), more) {
+            known.extend(more);
+            page["count"] = known.len().into();
+        }
+        page["alerts"] = all["alerts"].take();
+        all = page;
+    }
+    Ok(all)
+}
+
 fn list(api: &Api, output: &mut Output) -> Outcome {
-    let answer = api.ask(&Ask::get("/api/alerts"))?;
+    let answer = all(api)?;
     if output.json() {
         output.value(&answer)?;
         return Ok(DONE);
@@ -63,8 +81,7 @@ fn list(api: &Api, output: &mut Output) -> Outcome {
     Ok(DONE)
 }
 
-/// What was found; where another program did, whose key tells nobody anything, with the name that it
-/// goes by.
+/// What was found; where another program found it, whose key tells nobody anything, with its name.
 fn found(alert: &Value) -> String {
     let (key, name) = (of(alert, "/key"), of(alert, "/name"));
     let summary = of(alert, "/summary");

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::base::time::as_stamp;
-use crate::platform::alerts::{Active, Severity};
+use crate::platform::alerts::{Alerts, Severity};
 use crate::storage::engine::{DocumentError, Engine};
 
 /// The file in `logs/`.
@@ -36,12 +36,11 @@ struct Row<'a> {
 /// Writes the report.
 pub(super) fn save(
     engine: &dyn Engine,
-    active: &[Active],
+    alerts: &Alerts,
     now: DateTime<Utc>,
 ) -> Result<(), DocumentError> {
-    let mut worst: Vec<&Active> = active.iter().collect();
-    worst.sort_by_key(|one| (std::cmp::Reverse(one.finding.severity), one.fired_at));
-    let alerts = worst.iter().take(MOST_LISTED).map(|one| Row {
+    let (worst, count) = alerts.worst(MOST_LISTED);
+    let rows = worst.iter().map(|one| Row {
         level: one.finding.severity,
         source: &one.finding.source,
         summary: &one.finding.summary,
@@ -52,8 +51,8 @@ pub(super) fn save(
     let report = Report {
         ok: true,
         ts_iso: now,
-        count: active.len(),
-        alerts: alerts.collect(),
+        count,
+        alerts: rows.collect(),
     };
     let mut body = serde_json::to_vec_pretty(&report).unwrap_or_default();
     body.push(b'\n');

@@ -303,7 +303,7 @@ impl Router {
             self.alerts.clone(),
             self.clock.now(),
         );
-        let write = move || report::save(&*engine, &alerts.active(), at);
+        let write = move || report::save(&*engine, &alerts, at);
         // A report that cannot be written is written after the next event.
         if matches!(tokio::task::spawn_blocking(write).await, Ok(Ok(()))) {
             mind.reported = Some(mind.seq);

@@ -8,7 +8,9 @@ mod api;
 mod event;
 mod state;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -187,6 +189,30 @@ impl Alerts {
     /// Everything that is on record and has not ended, by key.
     pub fn active(&self) -> Vec<Active> {
         self.state().active.values().cloned().collect()
+    }
+
+    /// At most `most` of the same that come after the key `after`, and how many there are in all.
+    pub fn page(&self, after: Option<&str>, most: usize) -> (Vec<Active>, usize) {
+        let state = self.state();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rest = state.active.range::<str, _>((from, Bound::Unbounded));
+        let page = rest.take(most).map(|(_, one)| one.clone());
+        (page.collect(), state.active.len())
+    }
+
+    /// At most `most` of the same, the worst first and of those the oldest, and how many there are
+    /// in all. Only these are copied: in a storm the others are tens of thousands.
+    pub fn worst(&self, most: usize) -> (Vec<Active>, usize) {
+        let state = self.state();
+        let mut all: Vec<&Active> = state.active.values().collect();
+        let count = all.len();
+        let rank = |one: &&Active| (Reverse(one.finding.severity), one.fired_at);
+        if count > most {
+            all.select_nth_unstable_by_key(most, rank);
+            all.truncate(most);
+        }
+        all.sort_by_key(rank);
+        (all.into_iter().cloned().collect(), count)
     }
 
     /// What is on record under `key` and has not ended.

@@ -1,5 +1,5 @@
-//! How people hear of an alert from elsewhere: by its name, wherever they look, and not put together
-//! with others merely because one program sends them all.
+//! How people hear of an alert from elsewhere: by its name, wherever they look, and not put
+//! together with others merely because one program sends them all.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -138,4 +138,96 @@ fn lists_name_it_beside_its_key() {
             "what `alert ack` takes is there: {ran:#?}"
         );
     }
+}
+
+/// A daemon with so many alerts of `A`, the first hundred of them critical.
+fn stormed(home: &std::path::Path, count: usize) -> Daemon {
+    let daemon = Daemon::start(home);
+    let level = |number: usize| if number < 100 { "critical" } else { "warning" };
+    let alert = |number: usize| {
+        let host = format!("h{number:04}");
+        json!({ "labels": { "alertname": "A", "host": host, "severity": level(number) } })
+    };
+    let alerts = Value::from_iter((0..count).map(alert));
+    daemon
+        .post("/api/v2/alerts", &alerts.to_string())
+        .expect(200);
+    daemon
+}
+
+#[test]
+fn many_are_listed_a_page_at_a_time() {
+    let home = begun();
+    let daemon = stormed(home.path(), 1100);
+    let page = |query: &str| {
+        let told = daemon.get(&format!("/api/alerts{query}"));
+        told.expect(200).json()
+    };
+    let keys = |page: &Value| {
+        let all = page["alerts"].as_array().unwrap().iter();
+        all.map(|one| one["key"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let first = page("");
+    assert_eq!(first["count"], 1000);
+    let total = first["total"].as_u64().unwrap();
+    assert!(total >= 1100, "{total}");
+    let last = keys(&first).pop().unwrap();
+    assert_eq!(first["next"], *last);
+    let second = page(&format!("?after={last}"));
+    assert_eq!(second["next"], Value::Null);
+    let mut both = [keys(&first), keys(&second)].concat();
+    assert_eq!(both.len() as u64, total);
+    both.dedup();
+    assert!(both.is_sorted() && both.len() as u64 == total);
+    assert_eq!(page("?limit=2")["count"], 2);
+    for limit in ["0", "1001", "x"] {
+        daemon
+            .get(&format!("/api/alerts?limit={limit}"))
+            .expect(400);
+    }
+}
+
+#[test]
+fn the_command_line_and_the_report_have_all_and_the_worst() {
+    let home = begun();
+    let _daemon = stormed(home.path(), 1100);
+    let ran = run(home.path(), &["alert", "list", "--json"]).expect(0);
+    let listed: Value = serde_json::from_str(&ran.out).unwrap();
+    assert!(
+        listed["count"].as_u64() >= Some(1100),
+        "{}",
+        listed["count"]
+    );
+    assert_eq!(
+        listed["alerts"].as_array().unwrap().len() as u64,
+        listed["count"].as_u64().unwrap()
+    );
+    let ran = run(home.path(), &["alert", "list"]).expect(0);
+    assert_eq!(ran.out.matches("A (host=h").count(), 1100);
+
+    // The report has the worst of them.
+    let file = home.path().join("logs/production_alerts.json");
+    let begun = std::time::Instant::now();
+    let report = loop {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let report: Value = serde_json::from_str(&text).unwrap_or_default();
+        if report["count"].as_u64() >= Some(1100) {
+            break report;
+        }
+        assert!(
+            begun.elapsed() < crate::daemon::PATIENCE,
+            "{}",
+            report["count"]
+        );
+        std::thread::park_timeout(Duration::from_millis(50));
+    };
+    let rows = report["alerts"].as_array().unwrap();
+    assert_eq!(rows.len(), 500);
+    let levels: Vec<_> = rows
+        .iter()
+        .map(|row| row["level"].as_str().unwrap())
+        .collect();
+    assert_eq!(levels.iter().filter(|one| **one == "critical").count(), 100);
+    assert!(levels[..100].iter().all(|one| *one == "critical"));
 }
