@@ -74,7 +74,8 @@ async fn month(
         Some(text) => Month::parse(text).ok_or_else(|| {
             let text: String = text.chars().take(32).collect();
             let told = format!("`month` is `{text}`, a month such as 2026-10 is needed");
-            HttpError::bad_request("bad_parameter", told).hint("GET /api/costs?month=2026-10")
+            HttpError::bad_request("bad_parameter", told)
+                .hint("without one the month of today is told")
         })?,
     };
     Ok(Reply::ok(costs.month_reply(month, call.now)?))

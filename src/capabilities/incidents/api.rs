@@ -286,9 +286,8 @@ impl From<IncidentError> for HttpError {
     fn from(error: IncidentError) -> Self {
         let told = error.to_string();
         match error {
-            IncidentError::Absent(_) => {
-                Self::not_found("incident_not_found", told).hint("`GET /api/incidents` lists them")
-            }
+            IncidentError::Absent(_) => Self::not_found("incident_not_found", told)
+                .hint("`echopilot incident list` lists them"),
             IncidentError::Over(_) => Self::new(StatusCode::CONFLICT, "incident_resolved", told)
                 .hint("reopen it first, if it is not over"),
             IncidentError::Storage(storage) => storage.into(),

@@ -242,9 +242,7 @@ fn refusal(error: ProbeError) -> HttpError {
                 Some(near) => error
                     .hint(format!("did you mean `{near}`?"))
                     .with("nearest", near),
-                None => {
-                    error.hint("`GET /api/probes` lists them; they stand in `configs/probes.json`")
-                }
+                None => error.hint("`echopilot probe list` lists those of `configs/probes.json`"),
             }
         }
         ProbeError::Stopping { .. } => {

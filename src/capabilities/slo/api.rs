@@ -73,7 +73,7 @@ async fn detail(
     );
     Err(match names::nearest(&name, known) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
-        None => error.hint("GET /api/slo lists all objectives"),
+        None => error.hint("`echopilot slo` lists all objectives"),
     })
 }
 

@@ -226,7 +226,7 @@ async fn show(
     let Some((id, entry)) = found else {
         let told = format!("no mail `{id}` is remembered");
         let error = HttpError::not_found("mail_not_found", told);
-        return Err(error.hint("GET /api/support/mails lists them"));
+        return Err(error.hint("`echopilot support list` lists them"));
     };
     let row = RowReply::of(id, &entry);
     let mail = serde_json::to_value(&*entry.mail).unwrap_or_default();

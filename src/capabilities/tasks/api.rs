@@ -337,7 +337,7 @@ impl From<TaskFault> for HttpError {
             TaskFault::Running { task, run } => {
                 Self::new(StatusCode::CONFLICT, "task_running", told)
                     .hint(format!(
-                        "`GET /api/tasks/{task}/runs/{run}` tells how it goes"
+                        "`echopilot task history {task}` tells how it ended"
                     ))
                     .with("run", run)
             }
