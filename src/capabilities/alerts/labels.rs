@@ -25,8 +25,8 @@ impl Labelled for Labels {
 }
 
 /// An alert as routing sees it: its own labels, then `alertname` (the first part of its key, where
-/// a watcher of ours found it), `severity` and `level` (how bad it is) and `source`. A label that it
-/// has itself stays.
+/// a watcher of ours found it), `severity` and `level` (how bad it is) and `source`. A label that
+/// it has itself stays.
 impl Labelled for Finding {
     fn label(&self, name: &str) -> &str {
         if let Some(own) = self.labels.get(name) {
