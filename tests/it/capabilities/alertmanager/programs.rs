@@ -293,7 +293,8 @@ fn every_error_of_this_api_is_plain_json() {
     let daemon = Daemon::start(home.path());
     let mut client = Client::connect(&daemon.address, None).unwrap();
     let key = format!("Bearer {DASH}");
-    let (bearer, none): ([(&str, &str); 1], [(&str, &str); 0]) = ([("Authorization", &key)], []);
+    let bearer = [("Authorization", key.as_str())];
+    let none: [(&str, &str); 0] = [];
     let long = vec![b'x'; 70 << 10];
     for (status, method, path, headers, body) in [
         (401, "GET", "/api/v2/alerts", &none[..], &b""[..]),

@@ -118,15 +118,15 @@ fn lists_name_it_beside_its_key() {
         .map(|one| one["name"].as_str().unwrap())
         .collect();
     names.sort_unstable();
-    let named = "DiskFull (host=db1, job=node, zone=a)";
+    let full = "DiskFull (host=db1, job=node, zone=a)";
     let nameless = "an alert without a name (host=nameless)";
-    assert_eq!(names, [named, "Plain", nameless]);
+    assert_eq!(names, [full, "Plain", nameless]);
     let mut ours = alerts.iter().filter(|one| one["name"] == one["key"]);
     assert!(ours.all(|one| !one["key"].as_str().unwrap().starts_with("am:")));
     for verb in ["list", "groups"] {
         let ran = run(home.path(), &["alert", verb]).expect(0);
         assert!(
-            ran.out.contains(&format!("{named}: 3 % are left")),
+            ran.out.contains(&format!("{full}: 3 % are left")),
             "{ran:#?}"
         );
         assert!(
@@ -148,7 +148,7 @@ fn stormed(home: &std::path::Path, count: usize) -> Daemon {
         let host = format!("h{number:04}");
         json!({ "labels": { "alertname": "A", "host": host, "severity": level(number) } })
     };
-    let alerts = Value::from_iter((0..count).map(alert));
+    let alerts: Value = (0..count).map(alert).collect();
     daemon
         .post("/api/v2/alerts", &alerts.to_string())
         .expect(200);
