@@ -126,3 +126,50 @@ fn the_service_manager_is_told_of_the_start_and_of_the_end() {
     manager.until("STOPPING=1");
     assert_eq!(daemon.wait(), Some(0));
 }
+
+#[test]
+fn a_long_start_tells_how_far_it_is_and_asks_for_more_time() {
+    /// Bytes of lines by hand that the start reads through.
+    const BYTES: usize = 32 << 20;
+    let (home, manager) = (TempDir::new().expect("a home"), Manager::new());
+    let logs = home.path().join("logs");
+    fs::create_dir(&logs).expect("a folder");
+    let journal = logs.join("experiments.ndjson");
+    fs::write(&journal, "{\"by\":\"hand\"}\n".repeat(BYTES / 14)).expect("a journal");
+    let daemon = Daemon::start_with(home.path(), |command| {
+        // With `-D` the program keeps the number of the process that was started.
+        let mut slow = Command::new("strace");
+        slow.args([
+            "-D",
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=read,pread64",
+        ])
+        .args(["-e", "inject=read,pread64:delay_exit=100000", "-P"])
+        .arg(&journal)
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env("DASHBOARD_KEY", crate::daemon::DASH)
+        .env("ADMIN_TOKEN", crate::daemon::ADMIN)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped());
+        manager.told_by(&mut slow);
+        *command = slow;
+    });
+    let first = manager.next_within(PATIENCE).expect("a notice");
+    let status = first
+        .iter()
+        .find(|line| line.starts_with("STATUS=recovering: "));
+    assert!(
+        status.is_some_and(|line| line.contains(" MiB ")),
+        "{first:?}"
+    );
+    let more = "EXTEND_TIMEOUT_USEC=30000000";
+    assert!(first.iter().any(|line| line == more), "{first:?}");
+    manager.until("READY=1");
+    assert_eq!(daemon.stop(), Some(0));
+}

@@ -23,27 +23,14 @@ fn run(command: &mut Command) -> String {
 }
 
 fn build(folder: &Path) -> PathBuf {
-    let own = repository().join("target/tools/bin/cargo-deb");
-    let builder = if own.exists() {
-        own
-    } else {
-        "cargo-deb".into()
-    };
     let package = folder.join("echopilot.deb");
     let program = Path::new(env!("CARGO_BIN_EXE_echopilot"));
     let target = program.parent().and_then(Path::parent).unwrap();
-    run(Command::new(builder)
-        .args([
-            "--no-build",
-            "--no-strip",
-            "--fast",
-            "--profile",
-            "dev",
-            "--output",
-        ])
+    run(Command::new(repository().join("packaging/package"))
+        .args(["--no-strip", "--fast", "--profile", "dev", "--output"])
         .arg(&package)
-        .env("CARGO_TARGET_DIR", target)
-        .current_dir(repository()));
+        .env("ECHOPILOT_PROGRAM", program)
+        .env("CARGO_TARGET_DIR", target));
     package
 }
 
@@ -235,6 +222,8 @@ fn look_at_parts() {
         "./usr/lib/tmpfiles.d/echopilot.conf",
         "./usr/share/doc/echopilot/systemd.md",
         "./usr/share/doc/echopilot/copyright",
+        "./usr/share/man/man1/echopilot.1.gz",
+        "./usr/share/bash-completion/completions/echopilot",
     ] {
         assert!(contents.contains(wanted), "no `{wanted}` in\n{contents}");
     }
