@@ -88,7 +88,7 @@ fn a_stale_unit_is_compared_line_by_line_and_drop_ins_are_named() {
     );
     let lab = Lab::healthy();
     edit(&lab, "IPAddressDeny=any\n", "");
-    edit(&lab, "/usr/local/bin/echopilot", "/usr/bin/echopilot");
+    edit(&lab, "ExecStart=echopilot", "ExecStart=/usr/bin/echopilot");
     lab.machine(&format!("{path}.d/lan.conf"), "[Service]\nIPAddressDeny=\n");
     let told = lab.told("unit");
     assert!(
