@@ -130,7 +130,7 @@ fn the_service_manager_is_told_of_the_start_and_of_the_end() {
 #[test]
 fn a_long_start_tells_how_far_it_is_and_asks_for_more_time() {
     /// Bytes of lines by hand that the start reads through.
-    const BYTES: usize = 32 << 20;
+    const BYTES: usize = 8 << 20;
     let (home, manager) = (TempDir::new().expect("a home"), Manager::new());
     let logs = home.path().join("logs");
     fs::create_dir(&logs).expect("a folder");
