@@ -2,6 +2,10 @@
 //! instant cannot be, although clocks are set back and lines carry the instant of the request or
 //! run that caused them, which may have begun long before.
 
+use chrono::DateTime;
+use serde::Deserialize;
+
+use super::chain::{Chain, Verdict};
 use super::line::OwnLine;
 use crate::base::time;
 
@@ -33,6 +37,54 @@ impl Times {
         self.earliest = self.earliest.min(at);
     }
 
+    /// Takes in the lines that follow.
+    pub(in crate::storage) fn go_on(&mut self, next: &Self) {
+        if next.earliest <= next.latest {
+            let back = self.latest.saturating_sub(next.earliest);
+            self.back_ms = self.back_ms.max(next.back_ms).max(back);
+            self.latest = self.latest.max(next.latest);
+            self.earliest = self.earliest.min(next.earliest);
+        }
+    }
+
+    /// Appends these times of the segment before to the line that opens the next one.
+    pub(in crate::storage) fn push_members(&self, members: &mut Vec<u8>) {
+        let at = DateTime::from_timestamp_millis;
+        if let (Some(earliest), Some(latest)) = (at(self.earliest), at(self.latest)) {
+            members.extend_from_slice(b",\"prev_earliest\":\"");
+            time::push_stamp(members, earliest);
+            members.extend_from_slice(b"\",\"prev_latest\":\"");
+            time::push_stamp(members, latest);
+            members.extend_from_slice(format!("\",\"prev_back_ms\":{}", self.back_ms).as_bytes());
+        }
+    }
+
+    /// The times of the segment `file`, if the line that opens the next one is in `head` and tells
+    /// them. A line that does not fit the chain value it names is not believed.
+    pub(in crate::storage) fn told(head: &[u8], file: &str) -> Option<Self> {
+        let plain = |line: &'_ [u8]| {
+            line.strip_suffix(b"\n")
+                .and_then(super::line::parse)
+                .is_some()
+        };
+        let lines = super::files::reading::lines_of(head).filter(|line| plain(line));
+        let opened = lines
+            .map(|line| line.strip_suffix(b"\n").unwrap_or(line))
+            .find(|line| {
+                super::line::parse(line).is_some_and(|own| own.kind == b"segment.opened")
+            })?;
+        if Chain::genesis().read(opened) != Verdict::Own {
+            return None;
+        }
+        let told: Told = serde_json::from_slice(opened).ok()?;
+        let read = |stamp: &str| time::read_stamp(stamp.as_bytes());
+        (told.previous == file).then_some(Self {
+            earliest: read(told.prev_earliest)?.timestamp_millis(),
+            latest: read(told.prev_latest)?.timestamp_millis(),
+            back_ms: told.prev_back_ms,
+        })
+    }
+
     /// Takes in the lines of ours in a stretch of whole lines.
     pub(in crate::storage) fn take_all(&mut self, whole: &[u8]) {
         let lines = super::files::reading::lines_of(whole);
@@ -44,6 +96,15 @@ impl Times {
     pub(in crate::storage) fn may_hold(&self, since: i64, until: i64) -> bool {
         self.earliest <= until && self.latest >= since
     }
+}
+
+/// What the line that opens a segment tells of the one before.
+#[derive(Deserialize)]
+struct Told<'a> {
+    previous: &'a str,
+    prev_earliest: &'a str,
+    prev_latest: &'a str,
+    prev_back_ms: i64,
 }
 
 /// The instant of a line; `None` where it cannot be read.

@@ -132,7 +132,13 @@ impl Writer {
             chain.foreign(b"\n");
         }
         let first = self.synced + 1;
-        let begun = segment::begin(&self.env, &name, &mut chain, &aside, (&carried, first))?;
+        let begun = segment::begin(
+            &self.env,
+            &name,
+            &mut chain,
+            (&aside, None),
+            (&carried, first),
+        )?;
         self.chain = chain;
         self.adopt(begun);
         Ok(())
@@ -200,6 +206,7 @@ impl Writer {
             self.active = Some(active);
             return Err(error);
         }
+        let times = Some(active.times);
         drop(active);
         // Everything in it is on the medium: were it set aside now, all of it would count.
         self.unsynced.clear();
@@ -207,7 +214,13 @@ impl Writer {
         self.first_at_path = self.chain.seq() + 1;
         self.env.files.sync_dir(&logs)?;
         let first = self.chain.seq() + 1;
-        let begun = segment::begin(&self.env, &name, &mut self.chain, &sealed, (&[], first))?;
+        let begun = segment::begin(
+            &self.env,
+            &name,
+            &mut self.chain,
+            (&sealed, times),
+            (&[], first),
+        )?;
         self.adopt(begun);
         Ok(())
     }

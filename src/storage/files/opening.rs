@@ -13,6 +13,7 @@ use super::unseen::Recent;
 use super::writer::{Refusal, Writer};
 use crate::seams::files::{Make, Stat};
 use crate::storage::chain::Chain;
+use crate::storage::times::Times;
 
 /// A writer that stands at the end of its stream. Where the stream cannot be made ready, as on a
 /// read-only medium, the writer refuses lines until it can: what is there is read all the same.
@@ -33,6 +34,7 @@ pub(super) fn open(env: &Arc<Env>, stream: &Arc<Stream>) -> Writer {
         counted: None,
         last_try: Duration::ZERO,
         buffer: Vec::new(),
+        batch_times: Times::NONE,
     };
     if let Err(error) = writer.recover(Tail::MayBeWhole) {
         writer.refuse(error);
@@ -113,6 +115,7 @@ impl Writer {
             mtime_ns: None,
             lines: found.lines,
             opened: found.opened.unwrap_or_else(|| env.clock.now()),
+            times: found.times,
             ragged: false,
         });
         self.stream.note(|health| health.segments += 1);
@@ -150,7 +153,7 @@ impl Writer {
             let previous = previous.map(|sealed| sealed.file).unwrap_or_default();
             let first = self.chain.seq() + 1;
             let carried = (&[][..], first);
-            let begun = segment::begin(&env, &name, &mut self.chain, &previous, carried)?;
+            let begun = segment::begin(&env, &name, &mut self.chain, (&previous, None), carried)?;
             self.active = Some(begun);
             self.synced = self.chain.seq();
         } else {
@@ -168,6 +171,7 @@ impl Writer {
                 mtime_ns: None,
                 lines: 0,
                 opened: env.clock.now(),
+                times: Times::NONE,
                 ragged: false,
             });
         }

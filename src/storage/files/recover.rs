@@ -10,6 +10,7 @@ use super::names::{self, Sealed};
 use super::reading::{self, Source};
 use crate::seams::files::{Access, Files, Make, read_whole};
 use crate::storage::chain::{Chain, Verdict};
+use crate::storage::times::Times;
 use crate::storage::{line, line::GENESIS};
 
 /// What was found in the active segment.
@@ -25,6 +26,8 @@ pub(super) struct Found {
     pub(super) size: u64,
     /// Own lines.
     pub(super) lines: u64,
+    /// Their times.
+    pub(super) times: Times,
     /// Lines that are not ours.
     pub(super) foreign: u64,
     /// Damaged places.
@@ -94,6 +97,7 @@ pub(super) fn walk(source: &mut Source, before: Chain) -> io::Result<Found> {
         opened: None,
         size: 0,
         lines: 0,
+        times: Times::NONE,
         foreign: 0,
         damage: 0,
         trailing: Vec::new(),
@@ -167,6 +171,7 @@ impl Found {
         self.lost = None;
         self.trailing.clear();
         self.lines += 1;
+        self.times.take_all(line);
         if self.first.is_none() {
             self.first = Some(self.chain.seq());
             let own = line::parse(line.strip_suffix(b"\n").unwrap_or(line));

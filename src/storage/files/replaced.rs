@@ -64,6 +64,8 @@ impl Writer {
             .first
             .unwrap_or(before.seq().max(found.chain.seq()) + 1);
         self.first_at_path = first;
+        let mut times = found.times;
+        times.take_all(&bytes);
         self.active = Some(Active {
             file,
             inode,
@@ -72,6 +74,7 @@ impl Writer {
             mtime_ns: None,
             lines: found.lines + 1,
             opened: found.opened.unwrap_or_else(|| env.clock.now()),
+            times,
             ragged: false,
         });
         self.stream

@@ -114,7 +114,8 @@ pub(super) fn list(scan: &Scan<'_>, last: Option<u64>) -> io::Result<Vec<Segment
     Ok(found)
 }
 
-/// Bytes at the end of a file that are looked at first for its last line.
+/// Bytes at the end of a file that are looked at first for its last line, and at its head for the
+/// line that opens it.
 const TAIL: u64 = 64 << 10;
 
 /// `seq` of the last line of ours in a file that nobody in this process writes.
@@ -223,11 +224,11 @@ fn parts<'a>(scan: &Scan<'_>, layout: &'a Layout, limit: Option<u64>) -> Vec<Par
     let mut parts: Vec<Part<'a>> = layout.sealed.iter().map(Part::Sealed).collect();
     if let Some((file, stat)) = &layout.active {
         let visible = (scan.visible)().filter(|seen| seen.inode == stat.inode);
-        let after_sealed = layout.sealed.last().map_or(1, |sealed| sealed.last + 1);
         parts.push(Part::Active {
             file: &**file,
             size: limit.unwrap_or(stat.size),
-            first: reading::first_seq(&**file).max(after_sealed),
+            // As a scan that goes on from a mark in it takes it.
+            first: reading::first_seq(&**file),
             times: visible.and_then(|seen| seen.times),
         });
     }
@@ -326,7 +327,10 @@ impl Search<'_> {
                 if let Some(times) = self.seeker.known(&sealed.file) {
                     return Ok(times);
                 }
-                let times = self.read_times(sealed)?;
+                let times = match self.told_times(index, sealed)? {
+                    Some(times) => times,
+                    None => self.read_times(sealed)?,
+                };
                 self.seeker.keep(&sealed.file, times);
                 Ok(times)
             }
@@ -346,6 +350,29 @@ impl Search<'_> {
             }
             None => Ok(Times::NONE),
         }
+    }
+
+    /// As the segment after it tells them.
+    fn told_times(&self, index: usize, sealed: &Sealed) -> io::Result<Option<Times>> {
+        let mut head = Vec::new();
+        match self.parts.get(index + 1) {
+            Some(Part::Sealed(next)) => {
+                let source = reading::open_sealed(self.scan.files, self.scan.logs, next, 0)?;
+                source.take(TAIL).read_to_end(&mut head)?;
+            }
+            Some(Part::Active { file, size, .. }) => {
+                let (file, limit) = (*file, TAIL.min(*size));
+                let mut stretch = Stretch {
+                    file,
+                    offset: 0,
+                    limit,
+                };
+                stretch.read_to_end(&mut head)?;
+            }
+            None => {}
+        }
+        let plain = sealed.file.strip_suffix(".zst").unwrap_or(&sealed.file);
+        Ok(Times::told(&head, plain))
     }
 
     fn read_times(&self, sealed: &Sealed) -> io::Result<Times> {

@@ -12,6 +12,7 @@ use crate::seams::clock::Clock;
 use crate::seams::files::{AppendFile, Files, Make};
 use crate::storage::chain::Chain;
 use crate::storage::lines::Entry;
+use crate::storage::times::Times;
 
 /// What the streams of one engine share.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub(super) struct Active {
     pub(super) lines: u64,
     /// When it was begun.
     pub(super) opened: DateTime<Utc>,
+    /// The times of the own lines in it.
+    pub(super) times: Times,
     /// It does not end with an end of line, because of what somebody else wrote.
     pub(super) ragged: bool,
 }
@@ -88,17 +91,20 @@ pub(super) fn compose_opened(
     out: &mut Vec<u8>,
     chain: &mut Chain,
     env: &Env,
-    previous: &str,
+    previous: (&str, Option<Times>),
     kind: &'static str,
 ) {
     let before = chain.clone();
     let at = env.clock.now();
     let mut members = Vec::with_capacity(160);
-    notices::member(&mut members, "previous", previous);
+    notices::member(&mut members, "previous", previous.0);
     members.extend_from_slice(format!(",\"prev_seq\":{},", before.seq()).as_bytes());
     notices::member(&mut members, "prev_h", &String::from_utf8_lossy(before.h()));
     members.push(b',');
     notices::member(&mut members, "boot", &env.boot_id);
+    if let Some(times) = previous.1 {
+        times.push_members(&mut members);
+    }
     let entry = Entry { kind, at, end: 0 };
     chain.compose(out, &entry, &members);
 }
@@ -109,7 +115,7 @@ pub(super) fn begin(
     env: &Env,
     stream: &str,
     chain: &mut Chain,
-    previous: &str,
+    previous: (&str, Option<Times>),
     carried: (&[u8], u64),
 ) -> io::Result<Active> {
     let path = names::active(&env.logs, stream);
@@ -130,6 +136,8 @@ pub(super) fn begin(
         }
     };
     *chain = next;
+    let mut times = Times::NONE;
+    times.take_all(&bytes);
     Ok(Active {
         file,
         inode: stat.inode,
@@ -138,6 +146,7 @@ pub(super) fn begin(
         mtime_ns: Some(stat.mtime_ns),
         lines: chain.seq() - carried.1,
         opened: env.clock.now(),
+        times,
         ragged: false,
     })
 }

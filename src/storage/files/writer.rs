@@ -13,6 +13,7 @@ use crate::seams::files::is_full;
 use crate::storage::chain::Chain;
 use crate::storage::engine::{Durability, Expect, Position, StorageError};
 use crate::storage::replies::Outcome;
+use crate::storage::times::Times;
 
 /// How often an idle stream is looked after. Source: rule L15 of the reliability reference.
 const TICK: Duration = Duration::from_secs(1);
@@ -61,6 +62,8 @@ pub(super) struct Writer {
     pub(super) last_try: Duration,
     /// The batch as it will be on disk.
     pub(super) buffer: Vec<u8>,
+    /// The times of its lines.
+    pub(super) batch_times: Times,
 }
 
 impl Writer {
@@ -172,6 +175,7 @@ impl Writer {
 
     fn compose(&mut self, groups: &[Group], outcomes: &mut Vec<Outcome>, before: &Chain) {
         self.buffer.clear();
+        self.batch_times = Times::NONE;
         if self.active.as_ref().is_some_and(|active| active.ragged) {
             // Somebody's last line lacks its end: ours must not be glued to it.
             self.buffer.push(b'\n');
@@ -192,6 +196,7 @@ impl Writer {
             }
             for (entry, members) in group.lines.iter() {
                 self.chain.compose(&mut self.buffer, entry, members);
+                self.batch_times.take(entry.at.timestamp_millis());
             }
             outcomes.push(Ok(Position {
                 first: found + 1,
@@ -241,6 +246,7 @@ impl Writer {
             }
             let own = self.chain.seq() - before.seq();
             active.lines += own;
+            active.times.go_on(&self.batch_times);
             active.ragged = false;
         }
         if let Some(active) = self.active.as_mut() {
@@ -341,7 +347,7 @@ impl Writer {
             first: active.first,
             size: active.size,
             inode: active.inode,
-            times: None,
+            times: Some(active.times),
         });
         self.stream.show(visible);
         let refusing = self.refusing.as_ref().map(Refusal::code);
