@@ -354,7 +354,7 @@ pub(super) struct TailArgs {
     /// Go on with what is written from now on, over rotations
     #[arg(short, long)]
     pub(super) follow: bool,
-    /// Only lines of this kind, such as `flag.changed`; may be given several times
+    /// Only lines of this kind, such as `flag.changed` or `flag.*`; may be given several times
     #[arg(long, value_name = "KIND")]
     pub(super) kind: Vec<String>,
     /// Only lines since then: a span back from now (`90s`, `15m`, `2h`, `7d`) or an instant

@@ -5,6 +5,7 @@ pub mod backup;
 pub mod chain;
 pub mod engine;
 pub mod files;
+pub mod filter;
 pub mod journal;
 pub mod line;
 pub mod lines;

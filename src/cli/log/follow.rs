@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::filter::Filter;
 use super::segments::{Change, Journal};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::output::Output;
 use crate::seams::clock::Clock;
+use crate::storage::filter::Filter;
 
 /// Time between two looks at the file: quick enough to feel instant, two system calls each.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -4,13 +4,13 @@
 //! Lines come out as they are in the files, so that `log tail x | jq` and `tail -f logs/x.ndjson`
 //! show the same.
 
-mod filter;
 mod follow;
 mod segments;
 
 use std::collections::VecDeque;
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::args::{LogVerb, TailArgs};
@@ -19,7 +19,7 @@ use super::output::Output;
 use crate::base::{calendar, names};
 use crate::seams::clock::Clock;
 use crate::seams::files::Files;
-use filter::Filter;
+use crate::storage::filter::Filter;
 use segments::Journal;
 
 /// Lines shown where no number and no instant is given, as by `tail`.
@@ -92,14 +92,14 @@ fn tail(
             },
         );
     }
-    let filter = Filter::new(&args.kind, since);
+    let filter = Filter::new(&args.kind, since, None);
     let most = match (args.lines, since) {
         (Some(lines), _) => lines,
         (None, Some(_)) => usize::MAX,
         (None, None) => DEFAULT_LINES,
     };
     let mut journal = Journal::open(files, logs, name)?;
-    show(&mut journal, &filter, most, output)?;
+    show(&mut journal, &filter, since, most, output)?;
     if args.follow {
         follow::run(&mut journal, &filter, clock, output)?;
     }
@@ -110,11 +110,12 @@ fn tail(
 fn show(
     journal: &mut Journal<'_>,
     filter: &Filter,
+    since: Option<DateTime<Utc>>,
     most: usize,
     output: &mut Output,
 ) -> Result<(), Failure> {
     if most == usize::MAX {
-        let from = journal.first_since(filter)?;
+        let from = since.map_or(Ok(0), |since| journal.first_since(since))?;
         journal.lines_from(from, &mut |line| {
             if filter.passes(line) {
                 output.raw(line)

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
+
 use crate::base::names;
 use crate::cli::failure::Failure;
-use crate::cli::log::filter::Filter;
 use crate::seams::files::{Files, ReadFile};
+use crate::storage::engine::Seek;
+use crate::storage::files::locate;
 use crate::storage::line;
 
 /// Bytes per read.
@@ -167,21 +170,20 @@ impl<'a> Journal<'a> {
             .collect()
     }
 
-    /// Number of the first sealed segment that may hold a line asked for.
-    pub(super) fn first_since(&self, filter: &Filter) -> Result<usize, Failure> {
-        for (index, segment) in self.sealed.iter().enumerate().rev() {
-            let mut older = false;
-            let mut first = true;
-            self.read_sealed(segment, &mut |line| {
-                older |= first && filter.is_older(line);
-                first = false;
-                Ok(())
-            })?;
-            if older {
-                return Ok(index);
-            }
-        }
-        Ok(0)
+    /// Number of the first sealed segment that may hold a line of `since` or later.
+    pub(super) fn first_since(&self, since: DateTime<Utc>) -> Result<usize, Failure> {
+        let sought = locate(self.files, self.logs, self.name, &Seek::Since(since));
+        let mark = sought.map_err(|error| {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            let failure = Failure::new(format!("{error}: {}", cause.unwrap_or_default()));
+            failure.hint("run it as the daemon's user, or join its group")
+        })?;
+        let holds = |segment: &Segment| segment.last >= mark.segment;
+        Ok(self
+            .sealed
+            .iter()
+            .position(holds)
+            .unwrap_or(self.sealed.len()))
     }
 
     /// All lines of the sealed segments from number `from` on, then of the active one.

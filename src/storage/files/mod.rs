@@ -26,7 +26,7 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -220,6 +220,22 @@ impl FilesEngine {
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         streams.get(name).cloned()
     }
+}
+
+/// [`Engine::locate`] in a folder of journals that nobody in this process writes.
+pub fn locate(
+    files: &dyn Files,
+    logs: &Path,
+    stream: &str,
+    seek: &Seek,
+) -> Result<Mark, StorageError> {
+    let scan = Scan {
+        files,
+        logs,
+        stream,
+        visible: &|| None,
+    };
+    Seeker::default().locate(&scan, *seek)
 }
 
 fn no_stream(name: &str) -> StorageError {
