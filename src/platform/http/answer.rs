@@ -34,6 +34,12 @@ pub fn json(body: impl Into<Bytes>) -> Answer {
 #[derive(Debug, Clone, Copy)]
 pub struct Finished;
 
+/// Marks an answer whose body goes on until one side ends it, such as server-sent events. It is
+/// exempt from the bound on a request; a client that does not take it is not (rule H1). Its
+/// connection is not used again.
+#[derive(Debug, Clone, Copy)]
+pub struct Endless;
+
 /// `value` as JSON bytes that no screen is steered by. Our own types always serialise.
 pub fn json_bytes(value: &impl Serialize) -> Bytes {
     let mut json = serde_json::to_vec(value).unwrap_or_default();

@@ -19,7 +19,7 @@ mod spare;
 mod stream;
 mod table;
 
-pub use answer::{Answer, Finished, Reply, json, json_bytes, prepared};
+pub use answer::{Answer, Endless, Finished, Reply, json, json_bytes, prepared};
 pub use body::Body;
 pub use call::{Call, Caller, Role, Scope};
 pub use describe::{Descriptions, example, index, openapi};

@@ -24,10 +24,10 @@ use tracing::{error, warn};
 use super::edge::{Admitted, Declared, Edge, Origin, Shares};
 use super::finish::{DateCache, Pass};
 use super::intake::Bounds;
-use super::patience::{Patience, Watch};
+use super::patience::{Awaits, Patience, Watch};
 use super::spare::SpareHandle;
 use super::stream::ClientStream;
-use super::{Answer, Call, Caller, HotAnswer, HttpError, LiveRules, Scope, Table};
+use super::{Answer, Call, Caller, Endless, HotAnswer, HttpError, LiveRules, Scope, Table};
 use crate::platform::auth::Gate;
 use crate::platform::lifecycle::{Tasks, within};
 use crate::platform::telemetry::{HttpMetrics, Refusal};
@@ -407,8 +407,13 @@ impl Connection {
 
     /// `answer` as it is given at `now`: the last one here says so, and hyper then closes.
     fn given(&self, mut answer: Answer, now: Duration) -> Answer {
-        self.patience.wait_for_head(now);
-        if self.patience.is_stopping() {
+        let endless = answer.extensions_mut().remove::<Endless>().is_some();
+        if endless {
+            self.patience.wait_for(Awaits::Answer, Duration::MAX);
+        } else {
+            self.patience.wait_for_head(now);
+        }
+        if endless || self.patience.is_stopping() {
             let close = HeaderValue::from_static("close");
             answer.headers_mut().insert(header::CONNECTION, close);
         }
