@@ -11,6 +11,7 @@ pub mod heartbeats;
 pub mod host;
 pub mod incidents;
 pub mod keys;
+pub mod logs;
 pub mod probes;
 pub mod slo;
 pub mod support;
@@ -37,4 +38,5 @@ pub const ALL: &[Descriptor] = &[
     alerts::DESCRIPTOR,
     costs::DESCRIPTOR,
     backups::DESCRIPTOR,
+    logs::DESCRIPTOR,
 ];

@@ -15,6 +15,7 @@ mod host;
 mod incidents;
 mod key_care;
 mod keys;
+mod logs;
 mod outbox;
 mod probes;
 mod slo;
