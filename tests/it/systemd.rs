@@ -148,7 +148,7 @@ fn a_long_start_tells_how_far_it_is_and_asks_for_more_time() {
             "-e",
             "trace=read,pread64",
         ])
-        .args(["-e", "inject=read,pread64:delay_exit=100000", "-P"])
+        .args(["-e", "inject=read,pread64:delay_exit=250000", "-P"])
         .arg(&journal)
         .arg(command.get_program())
         .args(command.get_args())
