@@ -103,7 +103,7 @@ pub fn open_storage(
 
 /// The daemon's settings as they are on disk, before there is a store that would keep them: storage
 /// itself is made with some of them. A bad file means the defaults, and the store says so later.
-fn first_look(home: &Path, files: &dyn Files) -> Option<DaemonRules> {
+pub(super) fn first_look(home: &Path, files: &dyn Files) -> Option<DaemonRules> {
     /// Bytes of settings that are looked at: far more than a person writes.
     const MOST: u64 = 1 << 20;
     let path = home.join("configs").join("echopilot.json");

@@ -3,6 +3,7 @@
 pub mod assemble;
 pub mod daemon_file;
 pub mod doctor;
+pub mod fetch;
 pub mod local;
 pub mod past;
 pub mod schema_walk;

@@ -206,17 +206,41 @@ pub(super) struct VerifyArgs {
 
 /// `backup`.
 #[derive(Debug, Group)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct BackupArgs {
-    /// Folder that the backup is made in, under the name of its time. Default: `backups/` of the
-    /// home
+    /// Folder that the backup is made in, under the name of its time. Default: `folder` of
+    /// `configs/backups.json`
     #[arg(long, value_name = "DIR")]
     pub(super) to: Option<PathBuf>,
+    /// Instead of making one
+    #[command(subcommand)]
+    pub(super) verb: Option<BackupVerb>,
+}
+
+/// `backup …`.
+#[derive(Debug, Subcommand)]
+pub(super) enum BackupVerb {
+    /// The backups there are, the newest first
+    List,
+    /// Read a backup or a replica whole, against its manifest and its chains
+    Check {
+        /// Its folder
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Restore a backup into a scratch folder and compare it with the journals of the home
+    Drill {
+        /// Its folder. Default: the newest of the home
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
+    },
 }
 
 /// `restore`.
 #[derive(Debug, Group)]
 pub(super) struct RestoreArgs {
-    /// The backup: its folder, or its name in `backups/` of the home
+    /// The backup: its folder, its name in `backups/` of the home, the folder of a replica, or
+    /// `s3:NAME` for the replica of that name in `configs/backups.json`
     #[arg(value_name = "BACKUP")]
     pub(super) from: PathBuf,
     /// The new home: a folder that is empty or does not exist

@@ -6,15 +6,17 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::args::RestoreArgs;
-use super::backup::failure;
+use super::backup::{failure, rules};
 use super::failure::{DONE, Failure, Outcome};
 use super::output::{Output, word};
+use crate::app;
 use crate::base::{calendar, time};
+use crate::capabilities::backups::model::Place;
 use crate::platform::config::HISTORY;
 use crate::seams::clock::Clock;
-use crate::seams::files::Files;
+use crate::seams::files::{Files, RealFiles};
 use crate::storage::backup::{
-    BackupError, MANIFEST, Restored, RestoredDocument, TextFrom, Until, restore,
+    BackupError, MANIFEST, Restored, RestoredDocument, TextFrom, Until, restore, take_away,
 };
 
 /// Restores what `args` names.
@@ -25,7 +27,14 @@ pub(super) fn run(
     clock: &dyn Clock,
     output: &mut Output,
 ) -> Outcome {
-    let from = find(&args.from, home, files)?;
+    let fetched;
+    let from = match args.from.to_str().and_then(|text| text.strip_prefix("s3:")) {
+        Some(name) => {
+            fetched = fetch(name, home, &args.to, output)?;
+            fetched.0.clone()
+        }
+        None => find(&args.from, home, files)?,
+    };
     let until = args
         .until
         .as_deref()
@@ -53,6 +62,34 @@ pub(super) fn run(
         output.next_elsewhere(&format!("echopilot serve --home {to}"));
     }
     Ok(DONE)
+}
+
+/// A replica that was fetched; taken away when it was restored, or was not.
+struct Fetched(PathBuf);
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        if let Err(error) = take_away(&RealFiles, &self.0) {
+            tracing::warn!(%error, "a scratch folder is left");
+        }
+    }
+}
+
+/// Fetches the replica `name` from its bucket to a folder beside the new home.
+fn fetch(name: &str, home: &Path, to: &Path, output: &mut Output) -> Result<Fetched, Failure> {
+    let rules = rules(home, &RealFiles)?;
+    let known = rules.replicas.iter().find(|one| one.name == name);
+    let Some(Place::Bucket(bucket)) = known.map(|one| &one.place) else {
+        return Err(Failure::new(format!(
+            "`configs/backups.json` names no replica `{name}` in a bucket"
+        ))
+        .hint("write its row there; `--home` says which folder `configs/` is in"));
+    };
+    output.talk(&format!("fetching the replica `{name}` from its bucket"));
+    let folder = to.file_name().unwrap_or_default().to_string_lossy();
+    let scratch = to.with_file_name(format!(".{folder}.fetched"));
+    let fetched = app::fetch::replica(home, bucket, scratch)?;
+    fetched.map(Fetched).map_err(failure)
 }
 
 /// The backup that a name stands for: a folder, or one in `backups/` of the home.

@@ -11,6 +11,7 @@ pub mod line;
 pub mod lines;
 pub mod memory;
 pub mod numbering;
+pub mod objects;
 mod replies;
 mod search;
 pub mod segments;

@@ -5,6 +5,7 @@ mod check;
 mod manners;
 mod probe;
 mod ready;
+mod replica;
 mod serve;
 mod start;
 mod tail;

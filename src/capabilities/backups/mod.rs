@@ -8,6 +8,7 @@
 pub mod config;
 pub mod event;
 pub mod model;
+pub mod reach;
 
 mod api;
 mod logic;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::event::{Event, SyncFailed};
 use super::model::{Place, Replica, Synced};
+use super::reach::{self, Means};
 use super::service::Backups;
 use super::view::ReplicaView;
 use crate::platform::scheduler::{Pass, Summary, TaskError};
@@ -108,7 +109,23 @@ impl Backups {
                 };
                 self.aside(&pass.stop, work).await
             }
-            Place::Bucket(_) => Err(TaskError("buckets are not supported yet".to_owned())),
+            Place::Bucket(bucket) => {
+                let means = Means {
+                    secrets: self.wiring.seams.secrets.clone(),
+                    outbound: Arc::clone(&self.wiring.seams.outbound),
+                    allow: Arc::clone(&self.wiring.daemon.get().rules.outbound),
+                    runtime: tokio::runtime::Handle::current(),
+                    stop: pass.stop.clone(),
+                };
+                let mut target = match reach::target(bucket, &means) {
+                    Ok(target) => target,
+                    Err(why) => return Ok(Err(BackupError::Unopened(why))),
+                };
+                let work = move |files: &Arc<dyn Files>| {
+                    sync(&**files, &*clock, &home, &mut target, options)
+                };
+                self.aside(&pass.stop, work).await
+            }
         }
     }
 }

@@ -14,6 +14,12 @@ use crate::storage::verify::{StreamReport, verify};
 /// Reads the backup in `folder` whole and gives its manifest, or names every file that is not what
 /// the manifest says.
 pub fn check(files: &dyn Files, folder: &Path) -> Result<Manifest, BackupError> {
+    let _held = super::sync::opened(files, folder)?;
+    checked(files, folder)
+}
+
+/// The same where the folder is held already.
+pub(super) fn checked(files: &dyn Files, folder: &Path) -> Result<Manifest, BackupError> {
     let manifest = Manifest::read(files, folder)?;
     let mut faults = contents(files, folder, &manifest);
     faults.extend(strangers(files, folder, &manifest)?);

@@ -17,7 +17,7 @@ pub const MANIFEST: &str = "manifest.json";
 /// Form of the manifest; grows when an older program could not read a newer one.
 pub(super) const FORMAT: u32 = 1;
 /// Largest manifest that is read, in bytes: some hundred thousand files.
-const MANIFEST_MAX: u64 = 256 << 20;
+pub(super) const MANIFEST_MAX: u64 = 256 << 20;
 /// What stands before the checksum.
 const BEFORE_SUM: &str = ",\n  \"manifest_sha256\": \"";
 /// What stands after it.

@@ -29,7 +29,7 @@ pub use check::check;
 pub use drill::{Drilled, drill};
 pub use manifest::{FileEntry, JournalEntry, LeftOut, MANIFEST, Manifest, Range};
 pub use restore::{History, Restored, RestoredDocument, RestoredJournal, TextFrom, Until, restore};
-pub use shelf::{Shelved, list, newest, remove, tidy};
+pub use shelf::{Shelved, list, newest, remove, take_away, tidy};
 pub use stoppable::Stoppable;
 pub use take::{Taken, take};
 
@@ -143,6 +143,12 @@ pub enum BackupError {
         /// The replica.
         target: String,
     },
+    /// A store elsewhere could not be opened.
+    #[error("{0}")]
+    Unopened(String),
+    /// A store elsewhere could not be worked with.
+    #[error(transparent)]
+    Store(#[from] super::objects::ObjectsError),
     /// What was written did not read back the same.
     #[error("`{journal}` did not come out as the manifest says: {what}")]
     Differs {
@@ -170,6 +176,7 @@ impl BackupError {
                 "was the home restored, or begun anew? keep that replica, and name an empty place \
                  in configs/backups.json, under another name"
             }
+            Self::Store(error) if !error.hint.is_empty() => return Some(error.hint.clone()),
             Self::Changed { .. } => "the next run sends it again",
             Self::Occupied { .. } => "name an empty folder outside of the home",
             _ => return None,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::check::{check, text_of};
+use super::check::{checked, text_of};
 use super::cut::{self, Cut};
 use super::folder::Folder;
 use super::manifest::{FileEntry, JournalEntry, Manifest};
@@ -125,7 +125,8 @@ pub fn restore(
     if !vacant || !real {
         return Err(occupied());
     }
-    let manifest = check(files, from)?;
+    let _held = super::sync::opened(files, from)?;
+    let manifest = checked(files, from)?;
     if let Some(Until::Line { stream, seq }) = until {
         line_is_there(&manifest, stream, *seq)?;
     }

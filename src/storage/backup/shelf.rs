@@ -104,7 +104,7 @@ pub fn tidy(files: &dyn Files, shelf: &Path) -> Result<(), BackupError> {
 }
 
 /// Takes a folder away with all that is in it.
-pub(super) fn take_away(files: &dyn Files, folder: &Path) -> Result<(), BackupError> {
+pub fn take_away(files: &dyn Files, folder: &Path) -> Result<(), BackupError> {
     empty(files, folder)
         .and_then(|()| files.remove_dir(folder))
         .map_err(failed("take away", folder))

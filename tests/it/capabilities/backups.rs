@@ -1,6 +1,8 @@
 //! Backups: made every night and kept as configured, restored every week as a proof, copied
 //! elsewhere every two hours.
 
+mod buckets;
 mod lab;
 mod nights;
+mod points;
 mod replicas;

@@ -3,6 +3,7 @@
 
 mod anchors;
 mod backup;
+mod backup_replica;
 mod backup_world;
 mod conformance;
 mod documents;

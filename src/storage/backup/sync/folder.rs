@@ -51,6 +51,15 @@ pub fn settled(files: &dyn Files, folder: &Path) -> Result<Option<Box<dyn Hold>>
     Ok(Some(hold))
 }
 
+/// Holds `folder` and settles it, where it is a replica; does nothing with other backups.
+pub fn opened(files: &dyn Files, folder: &Path) -> Result<Option<Box<dyn Hold>>, BackupError> {
+    let is_moving = files.stat(&folder.join(INCOMING)).is_ok();
+    if is_moving || Manifest::read(files, folder)?.replica {
+        return settled(files, folder);
+    }
+    Ok(None)
+}
+
 impl<'f> FolderTarget<'f> {
     /// The replica in `root`, which may still have to be made.
     pub fn open(

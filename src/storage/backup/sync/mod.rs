@@ -3,9 +3,10 @@
 //! Sealed segments are sent once; the active one up to its last line and documents when they have
 //! changed; nothing of it counts before the manifest does, which comes last. What is sent is
 //! checked there; what is there already is looked at each time and read back when that is due, and
-//! what is damaged is sent again. A replica holds one history: a home that has lost lines, or has others in
-//! their place, never overwrites it. The home itself is only read.
+//! what is damaged is sent again. A replica holds one history: a home that has lost lines, or has
+//! others in their place, never overwrites it. The home itself is only read.
 
+mod bucket;
 mod folder;
 mod journals;
 
@@ -22,7 +23,8 @@ use crate::seams::clock::Clock;
 use crate::seams::files::Files;
 use crate::storage::files::{names, reading};
 
-pub use folder::{FolderTarget, settled};
+pub use bucket::BucketTarget;
+pub use folder::{FolderTarget, opened, settled};
 
 /// Where a replica is kept.
 pub trait Target {
