@@ -304,7 +304,7 @@ fn told(bucket: &str, doing: String, error: &Error) -> ObjectsError {
         Some(fault) => (fault.to_string(), fault.hint()),
         None => match said(&all) {
             Some((code, message)) => (format!("{code}: {message}"), hint_of(&code)),
-            None => (all.chars().take(MOST_TOLD).collect(), hint_for(error)),
+            None => unsaid(error, &all),
         },
     };
     ObjectsError {
@@ -325,16 +325,15 @@ fn said(text: &str) -> Option<(String, String)> {
     Some((inner("Code")?, inner("Message").unwrap_or_default()))
 }
 
-/// The cure where the store said nothing but a status, as it does to a look from outside.
-fn hint_for(error: &Error) -> String {
-    match error {
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-            "see whether both secrets are those of the store, and whether the key may list, read, \
-             write and delete there"
-        }
-        _ => "",
+/// What is told, and the cure, where the store said nothing but a status, as it does to a look from
+/// outside.
+fn unsaid(error: &Error, all: &str) -> (String, String) {
+    if let Error::PermissionDenied { .. } | Error::Unauthenticated { .. } = error {
+        let hint = "see whether both secrets are those of the store, and whether the key may list, \
+                    read, write and delete there";
+        return ("the store refuses the key".to_owned(), hint.to_owned());
     }
-    .to_owned()
+    (all.chars().take(MOST_TOLD).collect(), String::new())
 }
 
 fn hint_of(code: &str) -> String {
