@@ -31,7 +31,7 @@ impl CryptoProvider for OpenSsl {
             return Err(unknown("only SHA-256 is used here"));
         }
         let hasher = Hasher::new(MessageDigest::sha256()).map_err(failed)?;
-        Ok(Box::new(Sum {
+        Ok(Box::new(Digesting {
             hasher,
             fault: None,
             sum: Vec::new(),
@@ -55,13 +55,13 @@ impl CryptoProvider for OpenSsl {
 }
 
 /// A checksum under way.
-struct Sum {
+struct Digesting {
     hasher: Hasher,
     fault: Option<ErrorStack>,
     sum: Vec<u8>,
 }
 
-impl DigestContext for Sum {
+impl DigestContext for Digesting {
     fn update(&mut self, data: &[u8]) {
         if let Err(fault) = self.hasher.update(data) {
             self.fault.get_or_insert(fault);
