@@ -16,7 +16,8 @@ use echopilot::platform::http::{Caller, Role};
 use echopilot::platform::wiring::Seams;
 use echopilot::seams::clock::{Clock, ManualClock};
 use echopilot::seams::files::{FaultyFiles, Files, RealFiles};
-use echopilot::storage::engine::Mark;
+use echopilot::storage::engine::{Expect, Mark};
+use echopilot::storage::lines::Lines;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
@@ -206,6 +207,24 @@ impl World {
     /// Lets `work` run to its end in the process, and everything else meanwhile.
     pub fn block_on<F: Future>(&self, work: F) -> F::Output {
         self.life().runtime.block_on(work)
+    }
+
+    /// Lets what was begun come to its end through `hops` journals that follow one another: the
+    /// clock stands meanwhile, however busy the machine is.
+    pub fn drain(&self, hops: usize) {
+        let engine = &self.app().engine;
+        for _hop in 0..hops {
+            self.block_on(async {
+                for _turn in 0..20 {
+                    tokio::task::yield_now().await;
+                }
+                for stream in engine.streams() {
+                    let all = engine.append(&stream, Expect::Any, None, Lines::new(), None);
+                    // A journal that refuses has nothing under way either.
+                    drop(all.await);
+                }
+            });
+        }
     }
 
     /// Lets `span` pass at once on both clocks, and what became due happen.
