@@ -1,8 +1,10 @@
 //! Floor 5: puts a process together and runs it.
 
 pub mod assemble;
+pub mod bugreport;
 pub mod daemon_file;
 pub mod doctor;
+pub mod explain;
 pub mod fetch;
 pub mod local;
 pub mod past;

@@ -302,6 +302,78 @@ pub fn found(files: &dyn Files, home: &Path, given: &Surroundings, name: &str) -
     Found::Absent
 }
 
+/// Beginnings and ends of names whose values are secret, whoever set them.
+const SECRET_WORDS: [&str; 7] = [
+    "SECRET",
+    "TOKEN",
+    "KEY",
+    "PASS",
+    "CREDENTIAL",
+    "_DSN",
+    "AUTH",
+];
+
+/// The values of all secrets that are given on this machine, to be taken out of what leaves it:
+/// files in `secrets/`, credentials, and variables of this process and of the one whose environment
+/// `environ` is. `names` are those that configurations ask for.
+pub fn known_secrets(
+    files: &dyn Files,
+    home: &Path,
+    environ: Option<&Path>,
+    names: &[String],
+) -> Vec<Secret> {
+    let mut known = Vec::new();
+    let mut take = |name: &str, value: &str| {
+        let ours = names.iter().any(|one| one == name);
+        let upper = name.to_ascii_uppercase();
+        if ours || SECRET_WORDS.iter().any(|word| upper.contains(word)) {
+            known.push(Secret::new(value.trim().to_owned()));
+        }
+    };
+    for (name, value) in std::env::vars_os() {
+        if let (Some(name), Some(value)) = (name.to_str(), value.to_str()) {
+            take(name, value);
+        }
+    }
+    let theirs = environ.and_then(|path| {
+        let mut file = files.open_read(path).ok()?;
+        let bytes = read_whole(&mut *file, MOST_ENVIRONMENT).ok()?;
+        Some(zeroize::Zeroizing::new(bytes))
+    });
+    let mut folders = vec![home.join("secrets")];
+    folders.extend(variable("CREDENTIALS_DIRECTORY").map(PathBuf::from));
+    for one in theirs.iter().flat_map(|text| text.split(|byte| *byte == 0)) {
+        if let Some((name, value)) = std::str::from_utf8(one)
+            .ok()
+            .and_then(|one| one.split_once('='))
+        {
+            take(name, value);
+            if name == "CREDENTIALS_DIRECTORY" {
+                folders.push(PathBuf::from(value));
+            }
+        }
+    }
+    for folder in folders {
+        for name in files.list(&folder).unwrap_or_default() {
+            if let Ok(Some(secret)) = credential(files, Some(&folder), &name) {
+                // Each line by itself too: a private key is printed line by line.
+                let lines = secret
+                    .reveal()
+                    .lines()
+                    .map(|line| Secret::new(line.trim().to_owned()));
+                known.extend(lines.collect::<Vec<_>>());
+                known.push(secret);
+            }
+        }
+    }
+    known
+}
+
+/// The address that the environment wants to be listened on.
+pub fn listen() -> Option<String> {
+    variable("ECHOPILOT_LISTEN")
+}
+
 fn accept(name: &'static str, secret: Secret, source: &str) -> anyhow::Result<GivenKey> {
     let found = secret.reveal().chars().count();
     anyhow::ensure!(

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args as Group, Parser, Subcommand};
 
 use super::alert_args::AlertVerb;
-use super::care_args::{CompletionsArgs, DoctorArgs, ManArgs};
+use super::care_args::{BugreportArgs, CompletionsArgs, ConfigVerb, DoctorArgs, ManArgs};
 use super::incident_args::{DeployVerb, IncidentVerb};
 use super::output::{ColorChoice, Manners, word};
 use super::watch_args::{
@@ -116,6 +116,11 @@ pub(super) enum Verb {
     Status,
     /// What is wrong with this installation, each with its cure; changes nothing
     Doctor(DoctorArgs),
+    /// Write one file for whoever helps you, without secrets and people; sends nothing
+    Bugreport(BugreportArgs),
+    /// Where a setting comes from and what it hides; which configurations are in force
+    #[command(subcommand)]
+    Config(ConfigVerb),
     /// Walk the chain of every journal and name the first bad line
     Verify(VerifyArgs),
     /// Copy journals and configurations into a folder that is checked and can be restored

@@ -1,9 +1,9 @@
-//! The verbs for whoever looks after an installation: doctor, completions, manual pages. Texts here
-//! are what `--help` shows.
+//! The verbs for whoever looks after an installation: doctor, bug report, settings explained,
+//! completions, manual pages. Texts here are what `--help` shows.
 
 use std::path::PathBuf;
 
-use clap::{Args as Group, ValueEnum};
+use clap::{Args as Group, Subcommand, ValueEnum};
 
 /// `doctor`.
 #[derive(Debug, Group)]
@@ -14,6 +14,29 @@ pub(super) struct DoctorArgs {
     /// Exit 1 for warnings too
     #[arg(long)]
     pub(super) strict: bool,
+}
+
+/// `bugreport`.
+#[derive(Debug, Group)]
+pub(super) struct BugreportArgs {
+    /// The file to write. Default: `echopilot-bugreport-TIME.tar.zst` in the current folder
+    #[arg(long, value_name = "FILE")]
+    pub(super) to: Option<PathBuf>,
+    /// Newest lines of each journal that go in, at most
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 200)]
+    pub(super) lines: usize,
+}
+
+/// `config …`.
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigVerb {
+    /// The value of a setting, where it comes from, what it hides, and what it means
+    Explain {
+        /// Such as `listen`, `limits.max_connections`, `slo.json:objectives`, `SLACK_WEBHOOK_URL`
+        key: String,
+    },
+    /// Every configuration file: what it is for, its revision, and whether it is in force
+    List,
 }
 
 /// `completions`.

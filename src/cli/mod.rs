@@ -1,6 +1,6 @@
 //! The command line, on top of all floors. Each verb has a file; all of them but `anomaly`,
-//! `serve`, `check`, `doctor`, `verify`, `backup`, `restore`, `log`, `schema`, `completions` and
-//! `man` are API calls.
+//! `serve`, `check`, `config`, `doctor`, `bugreport`, `verify`, `backup`, `restore`, `log`,
+//! `schema`, `completions` and `man` are API calls.
 //!
 //! Manners: data on standard output, talk on standard error, `--json` for machines, colours only
 //! for people, exit codes as `--help` lists them, no complaint when a reader leaves early.
@@ -13,9 +13,11 @@ mod anomaly;
 mod api;
 mod args;
 mod backup;
+mod bugreport;
 mod care_args;
 mod check;
 mod completions;
+mod config;
 mod costs;
 mod deploy;
 mod doctor;
@@ -107,6 +109,8 @@ fn run(global: &Global, verb: &Verb, output: &mut Output) -> Outcome {
         Verb::Serve(serve) => serve::run(global, serve.listen, output),
         Verb::Check(check) => check::run(check, home, &kinds, files, output),
         Verb::Status => status::run(global, &kinds, files, output),
+        Verb::Bugreport(args) => bugreport::run(args, global, &kinds, files, output),
+        Verb::Config(verb) => config::run(verb, global, &kinds, files, output),
         Verb::Doctor(args) => doctor::run(args, global, &kinds, files, output),
         Verb::Verify(verify) => verify::run(verify, home, files, output),
         Verb::Backup(backup) => backup::run(backup, home, files, &SystemClock::new(), output),

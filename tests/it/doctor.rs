@@ -1,6 +1,8 @@
 //! The doctor: a healthy home on a healthy machine, and the same with exactly one thing broken.
 //! The machine is a folder that stands for `/`.
 
+mod bugreport;
+mod explain;
 mod home;
 mod machine;
 mod program;
