@@ -354,6 +354,16 @@ impl App {
         self.reviver.complete(move |name| start(Some(name)));
     }
 
+    /// Ends a process that only read, beside others over the same home; with `saves` it leaves what
+    /// makes the next start quick.
+    pub fn retire(&self, saves: bool) {
+        if saves {
+            return self.close();
+        }
+        self.configs.close();
+        self.engine.close();
+    }
+
     /// Saves what makes the next start quick, writes what is left, and lets go of the home.
     pub fn close(&self) {
         for (_, capability) in &self.capabilities {

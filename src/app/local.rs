@@ -11,12 +11,14 @@ use http_body_util::BodyExt as _;
 use tokio::runtime::Runtime;
 
 use super::assemble::{self, App};
+use super::guard::{self, Doors};
 use super::home::must_be_ours;
 use super::settings::GivenKeys;
 use crate::platform::http::{Caller, Role};
 use crate::platform::wiring::Seams;
 use crate::seams::clock::{Clock, SystemClock};
 use crate::seams::files::{Files, RealFiles};
+use crate::storage::files::FilesReader;
 
 /// A process put together for a few calls.
 #[derive(Debug)]
@@ -32,8 +34,17 @@ impl LocalApi {
         must_be_ours(&*files, home)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let runtime = assemble::runtime()?;
-        let engine = assemble::open_storage(home, &files, &clock)?;
-        let seams = Seams::new(files, clock);
+        let seams = Seams::new(Arc::clone(&files), Arc::clone(&clock));
+        let doors = Doors {
+            files: &*files,
+            clock: &*clock,
+            outbound: &*seams.outbound,
+        };
+        let engine = match runtime.block_on(guard::barred(&doors, home))? {
+            None => assemble::open_storage(home, &files, &clock)?,
+            // Reads are answered; every change says why it is refused.
+            Some(why) => Arc::new(FilesReader::new(Arc::clone(&files), home, why)),
+        };
         let given = GivenKeys::default();
         let app =
             runtime.block_on(async { assemble::assemble(home, seams, engine, &given, None) })?;

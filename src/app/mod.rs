@@ -11,9 +11,11 @@ pub mod past;
 pub mod schema_walk;
 pub mod serve;
 pub mod settings;
+pub mod standby;
 
 mod families;
 mod first_start;
+mod guard;
 mod home;
 mod process_log;
 mod reload;

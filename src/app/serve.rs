@@ -8,17 +8,20 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::Signal;
 
 use super::assemble::{self, App};
 use super::daemon_file::{self, DaemonFile};
 use super::first_start;
+use super::guard::{self, Doors};
 use super::home::must_exist_or_begin;
 use super::process_log;
 use super::reload;
 use super::schema_files;
 use super::settings::{self, GivenKeys};
 use super::sockets;
+use super::standby::{Held, serve_barred};
 use crate::platform::auth::{KeySpec, KeyText};
 use crate::platform::http::Role;
 use crate::platform::lifecycle::{self, Tasks};
@@ -28,6 +31,7 @@ use crate::platform::wiring::Seams;
 use crate::seams::clock::{Clock, SystemClock};
 use crate::seams::files::{Files, RealFiles};
 use crate::seams::ids::SystemIds;
+use crate::storage::engine::Barred;
 
 /// What `serve` is told.
 #[derive(Debug, Clone)]
@@ -58,12 +62,27 @@ pub fn serve(options: &ServeOptions, to: &mut Channels<'_>) -> anyhow::Result<()
     let files: Arc<dyn Files> = Arc::new(RealFiles);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     process_log::begin(&clock, options.quiet)?;
-    let handed_over = sockets::handed_over()?;
+    let socket = sockets::handed_over()?.map(Socket::shared);
     must_exist_or_begin(&*files, &options.home)?;
+    serve_on(options, socket, to)
+}
+
+/// The same with a process log that is there, and a socket that may be there already.
+pub(super) fn serve_on(
+    options: &ServeOptions,
+    socket: Option<Socket>,
+    to: &mut Channels<'_>,
+) -> anyhow::Result<()> {
+    let files: Arc<dyn Files> = Arc::new(RealFiles);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let given = GivenKeys::read(&*files)?;
     let runtime = assemble::runtime()?;
     lifecycle::raise_handle_limit();
     let hangups = reload::hangups(&runtime)?;
+    let turn = may_write(options, &runtime, &files, &clock, socket)?;
+    let Turn::Write(socket) = turn else {
+        return Ok(());
+    };
     let starting = long_work("recovering", &files, &clock);
     let engine = assemble::open_storage(&options.home, &files, &clock)?;
     let outcome = runtime.block_on(async {
@@ -74,7 +93,7 @@ pub fn serve(options: &ServeOptions, to: &mut Channels<'_>) -> anyhow::Result<()
         seams.secrets = settings::secrets(&files, home);
         let app = assemble::assemble(home, seams, engine, &given, Some(spec))?;
         let given = Given {
-            handed_over,
+            socket,
             hangups,
             starting,
             token: local.text.reveal(),
@@ -92,10 +111,85 @@ pub fn serve(options: &ServeOptions, to: &mut Channels<'_>) -> anyhow::Result<()
     outcome
 }
 
+/// What came of waiting for the right to write.
+enum Turn {
+    /// It may, on this socket if there is one already.
+    Write(Option<Socket>),
+    /// It was told to stop before.
+    Stop,
+}
+
+/// Waits until the home may be written to; reads are served meanwhile.
+fn may_write(
+    options: &ServeOptions,
+    runtime: &Runtime,
+    files: &Arc<dyn Files>,
+    clock: &Arc<dyn Clock>,
+    socket: Option<Socket>,
+) -> anyhow::Result<Turn> {
+    let seams = Seams::new(Arc::clone(files), Arc::clone(clock));
+    let doors = Doors {
+        files: &**files,
+        clock: &**clock,
+        outbound: &*seams.outbound,
+    };
+    let why = runtime.block_on(guard::barred(&doors, &options.home))?;
+    let home = options.home.display();
+    match why {
+        None => Ok(Turn::Write(socket)),
+        Some(why) if matches!(*why, Barred::Standby { .. }) => anyhow::bail!(
+            "`{home}` is the home of a standby: {why}\n\
+             hint: `echopilot promote --home {home}` makes it the primary, \
+             `echopilot standby --from …` goes on following"
+        ),
+        Some(why) => {
+            let held = Held {
+                options,
+                files,
+                clock,
+            };
+            let socket = serve_barred(&held, runtime, why, socket)?;
+            Ok(socket.map_or(Turn::Stop, |socket| Turn::Write(Some(socket))))
+        }
+    }
+}
+
+/// A socket that listens already.
+pub(super) struct Socket {
+    pub(super) listener: net::TcpListener,
+    /// Whether the service manager holds it too.
+    pub(super) is_shared: bool,
+}
+
+impl Socket {
+    /// One of the service manager.
+    pub(super) fn shared(listener: net::TcpListener) -> Self {
+        let is_shared = true;
+        Self {
+            listener,
+            is_shared,
+        }
+    }
+
+    /// Goes on listening on it, or begins to listen on `wanted`.
+    pub(super) async fn listen(this: Option<Self>, wanted: SocketAddr) -> anyhow::Result<Bound> {
+        let Some(Self {
+            listener,
+            is_shared,
+        }) = this
+        else {
+            return bind(wanted).await;
+        };
+        let listener = TcpListener::from_std(listener).context("cannot serve the given socket")?;
+        let address = listener.local_addr().context("cannot tell the port")?;
+        Ok((listener, address, is_shared))
+    }
+}
+
 /// What a daemon is begun with, besides its options.
 struct Given<'a> {
-    /// The socket of the service manager.
-    handed_over: Option<net::TcpListener>,
+    /// The socket of the service manager, or of whoever served reads before.
+    socket: Option<Socket>,
     hangups: Signal,
     /// Ends where the start does.
     starting: Option<Progress>,
@@ -126,10 +220,12 @@ async fn run(
     to: &mut Channels<'_>,
 ) -> anyhow::Result<()> {
     lifecycle::obey_signals(&app.tasks).context("cannot take signals")?;
-    let (listener, address, is_shared) = match given.handed_over {
-        Some(listener) => adopt(app, options, listener)?,
-        None => bind(app, options).await?,
-    };
+    let configured = app.daemon.get().rules.listen;
+    let wanted = options.listen.unwrap_or(configured);
+    let (listener, address, is_shared) = Socket::listen(given.socket, wanted).await?;
+    if is_shared {
+        sockets::tell(address, options.listen, configured);
+    }
     let first = first_start::make_key_if_none(app).await?;
     let file = DaemonFile {
         pid: std::process::id(),
@@ -175,20 +271,9 @@ fn begin_watchdog(app: &App) -> Option<Watchdog> {
 }
 
 /// Where it listens, and whether the service manager holds the listener too.
-type Bound = (TcpListener, SocketAddr, bool);
+pub(super) type Bound = (TcpListener, SocketAddr, bool);
 
-/// The socket that the service manager handed over.
-fn adopt(app: &App, options: &ServeOptions, listener: net::TcpListener) -> anyhow::Result<Bound> {
-    let listener = TcpListener::from_std(listener).context("cannot serve the given socket")?;
-    let address = listener.local_addr().context("cannot tell the port")?;
-    sockets::tell(address, options.listen, app.daemon.get().rules.listen);
-    Ok((listener, address, true))
-}
-
-async fn bind(app: &App, options: &ServeOptions) -> anyhow::Result<Bound> {
-    let wanted = options
-        .listen
-        .unwrap_or_else(|| app.daemon.get().rules.listen);
+async fn bind(wanted: SocketAddr) -> anyhow::Result<Bound> {
     let listener = TcpListener::bind(wanted).await.map_err(|error| {
         let why = unbound(error.kind());
         anyhow::Error::new(error).context(format!("cannot listen on {wanted}\nhint: {why}"))

@@ -13,6 +13,7 @@ pub mod incidents;
 pub mod keys;
 pub mod logs;
 pub mod probes;
+pub mod replica;
 pub mod slo;
 pub mod support;
 pub mod tasks;
@@ -39,4 +40,5 @@ pub const ALL: &[Descriptor] = &[
     costs::DESCRIPTOR,
     backups::DESCRIPTOR,
     logs::DESCRIPTOR,
+    replica::DESCRIPTOR,
 ];

@@ -9,6 +9,7 @@ use super::alert_args::AlertVerb;
 use super::care_args::{BugreportArgs, CompletionsArgs, ConfigVerb, DoctorArgs, ManArgs};
 use super::incident_args::{DeployVerb, IncidentVerb};
 use super::output::{ColorChoice, Manners, word};
+use super::standby_args::StandbyArgs;
 use super::watch_args::{
     AnomalyVerb, CostsVerb, HeartbeatVerb, ProbeVerb, SloArgs, SupportVerb, TaskVerb,
 };
@@ -75,7 +76,7 @@ fn is_given(text: &str) -> Result<bool, std::convert::Infallible> {
 
 /// An address to listen on. Names are not looked up: they may mean several addresses, and others
 /// than was thought.
-fn ip_and_port(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn ip_and_port(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         "an IP address and a port are needed, such as 127.0.0.1:5000 or [::1]:5000; names such as \
          `localhost` are not looked up"
@@ -110,6 +111,10 @@ impl Global {
 pub(super) enum Verb {
     /// Run the daemon in the foreground; with `--json` a line tells its address once it is ready
     Serve(ServeArgs),
+    /// Keep this home a copy of another one, serve reads, and take over when told to
+    Standby(StandbyArgs),
+    /// Let the standby of this home take over: it is the primary from then on
+    Promote,
     /// Check configuration files without touching anything
     Check(CheckArgs),
     /// How the daemon and its journals are

@@ -1,6 +1,6 @@
 //! The command line, on top of all floors. Each verb has a file; all of them but `anomaly`,
-//! `serve`, `check`, `config`, `doctor`, `bugreport`, `verify`, `backup`, `restore`, `log`,
-//! `schema`, `completions` and `man` are API calls.
+//! `serve`, `standby`, `check`, `config`, `doctor`, `bugreport`, `verify`, `backup`, `restore`,
+//! `log`, `schema`, `completions` and `man` are API calls.
 //!
 //! Manners: data on standard output, talk on standard error, `--json` for machines, colours only
 //! for people, exit codes as `--help` lists them, no complaint when a reader leaves early.
@@ -41,6 +41,8 @@ mod routes;
 mod schema;
 mod serve;
 mod slo;
+mod standby;
+mod standby_args;
 mod status;
 mod support;
 mod task;
@@ -107,6 +109,8 @@ fn run(global: &Global, verb: &Verb, output: &mut Output) -> Outcome {
     let api = || Api::connect(global, files);
     match verb {
         Verb::Serve(serve) => serve::run(global, serve.listen, output),
+        Verb::Standby(args) => standby::run(args, global, files, output),
+        Verb::Promote => standby::promote(global, files, output),
         Verb::Check(check) => check::run(check, home, &kinds, files, output),
         Verb::Status => status::run(global, &kinds, files, output),
         Verb::Bugreport(args) => bugreport::run(args, global, &kinds, files, output),

@@ -15,6 +15,7 @@ pub mod progress;
 pub mod samples;
 pub mod scheduler;
 pub mod secrets;
+pub mod standing;
 pub mod switches;
 pub mod telemetry;
 pub mod watchdog;

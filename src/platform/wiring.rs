@@ -19,6 +19,7 @@ use super::lifecycle::{Reviver, Tasks};
 use super::samples::Samples;
 use super::scheduler::{Roster, Task};
 use super::secrets::Secrets;
+use super::standing::Standing;
 use super::switches::Switches;
 use super::telemetry::Metrics;
 use super::watchdog::Vitals;
@@ -80,6 +81,8 @@ pub struct Seams {
     pub host: Arc<dyn Host>,
     /// What signs calls to other machines.
     pub secrets: Secrets,
+    /// What this process is among the copies of its home.
+    pub standing: Standing,
 }
 
 impl Seams {
@@ -91,6 +94,7 @@ impl Seams {
             outbound: Arc::new(outbound),
             host: Arc::new(host),
             secrets: Secrets::default(),
+            standing: Standing::default(),
             clock,
             files,
         }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use sha2::Digest;
 use tokio::sync::watch;
 
+pub use super::barred::Barred;
 use super::lines::Lines;
 pub use super::segments::{Seek, SegmentInfo};
 
@@ -90,9 +91,27 @@ pub struct Mark {
     pub offset: u64,
 }
 
+/// How much of a stream's active segment is on the medium.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Durable {
+    /// Which file it is.
+    pub inode: u64,
+    /// Bytes from its start.
+    pub size: u64,
+}
+
 /// Why an engine did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StorageError {
+    /// Another copy of the home may write, this one must not; never lifts by itself.
+    #[error("`{stream}` takes no lines")]
+    Barred {
+        /// The stream.
+        stream: String,
+        /// Why.
+        #[source]
+        why: Arc<Barred>,
+    },
     /// No room on the medium; lifts by itself.
     #[error("the disk is too full to append to `{stream}`")]
     Full {
@@ -375,6 +394,18 @@ pub trait Engine: Send + Sync + Debug + 'static {
     /// The stream whose writer has been at one write or sync for longest, and how long; `None`
     /// where none is at work, or nobody can tell. Who refuses lines is not at work for long.
     fn longest_wait(&self) -> Option<(String, Duration)> {
+        None
+    }
+
+    /// Why no line is taken though the medium would take it. Takes no lock while there is nothing to
+    /// tell.
+    fn barred(&self) -> Option<Arc<Barred>> {
+        None
+    }
+
+    /// How much of an open stream's active segment is on the medium, where there is such a file:
+    /// what another copy of it may hold.
+    fn durable(&self, _stream: &str) -> Option<Durable> {
         None
     }
 

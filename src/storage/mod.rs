@@ -2,6 +2,7 @@
 
 pub mod anchors;
 pub mod backup;
+mod barred;
 pub mod chain;
 pub mod engine;
 pub mod files;
@@ -12,6 +13,7 @@ pub mod lines;
 pub mod memory;
 pub mod numbering;
 pub mod objects;
+pub mod replica;
 mod replies;
 mod search;
 pub mod segments;

@@ -24,6 +24,7 @@ mod faults;
 mod platform;
 mod seams;
 mod secrets;
+mod standby;
 mod storage;
 mod systemd;
 mod tidy;

@@ -265,6 +265,7 @@ fn missing(name: &'static str) -> HttpError {
 fn storage_code(error: &StorageError) -> &'static str {
     match error {
         StorageError::Full { .. } => "storage_full",
+        StorageError::Barred { why, .. } => why.code(),
         _ => "storage_failed",
     }
 }

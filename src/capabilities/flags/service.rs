@@ -191,6 +191,9 @@ impl Flags {
     /// A flip whose history cannot be written is refused before it happens (rule L8).
     fn refuse_when_storage_does(&self) -> Result<(), FlagError> {
         let stream = STREAM.to_owned();
+        if let Some(why) = self.engine.barred() {
+            return Err(StorageError::Barred { stream, why }.into());
+        }
         match self
             .engine
             .health(STREAM)

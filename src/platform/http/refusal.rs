@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::HttpError;
 use crate::platform::config::{EditError, LINK_HINT};
-use crate::storage::engine::{DocumentError, StorageError};
+use crate::storage::engine::{Barred, DocumentError, StorageError};
 
 /// Seconds a caller should wait before trying again while storage refuses: it looks for room at
 /// least every five seconds.
@@ -16,6 +16,9 @@ impl From<StorageError> for HttpError {
             Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(RETRY_AFTER_SECS)
         };
         match error {
+            StorageError::Barred { ref why, .. } => {
+                unavailable(why.code(), &why.to_string()).hint(why.hint())
+            }
             StorageError::Full { .. } => unavailable(
                 "storage_full",
                 "the disk is too full to write; nothing was written",
@@ -71,11 +74,14 @@ impl<E: std::fmt::Display> From<EditError<E>> for HttpError {
                     .hint(LINK_HINT)
             }
             EditError::Document(ref document) => {
-                use std::error::Error as _;
-                let cause = document
-                    .source()
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
+                if let DocumentError::Io { name, source } = document
+                    && let Some(why) = Barred::of_io(source)
+                {
+                    let stream = name.clone();
+                    return StorageError::Barred { stream, why }.into();
+                }
+                let cause = std::error::Error::source(document);
+                let cause = cause.map(ToString::to_string).unwrap_or_default();
                 tracing::error!("a change was not saved: {document}: {cause}");
                 let detail = "the file cannot be read or written";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_failed", detail)

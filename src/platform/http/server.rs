@@ -161,6 +161,16 @@ impl Server {
         }
     }
 
+    /// Gets ready for connections that somebody else accepts; see [`Server::adopt`].
+    pub fn begin(&self) {
+        self.look_after_connections();
+    }
+
+    /// Serves a connection that somebody else accepted.
+    pub fn adopt(&self, stream: TcpStream, peer: SocketAddr) {
+        self.admit(stream, peer);
+    }
+
     fn look_after_connections(&self) {
         let (server, soft) = (self.clone(), self.tasks.soft().clone());
         let hard = self.tasks.hard().clone();

@@ -336,7 +336,7 @@ pub(in crate::storage) fn read_settled(
 }
 
 /// Whether a file name ends in `.ending`, exactly so.
-pub(super) fn has_ending(name: &str, ending: &str) -> bool {
+pub(in crate::storage) fn has_ending(name: &str, ending: &str) -> bool {
     Path::new(name)
         .extension()
         .is_some_and(|found| found == ending)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::seams::files::{Access, Files, Hold, is_full, read_whole};
+use crate::storage::engine::Barred;
 
 /// Bytes of the file with the holder's process id that are read: more than any number has.
 const PID_BYTES: u64 = 32;
@@ -36,6 +37,15 @@ pub enum OpenError {
         home: String,
         /// The holder, if it left its number.
         pid: Option<u32>,
+    },
+    /// Another copy of it took over.
+    #[error("`{home}` takes no changes")]
+    Barred {
+        /// The folder, as it was given.
+        home: String,
+        /// Why.
+        #[source]
+        why: Arc<Barred>,
     },
     /// The system refused.
     #[error("cannot prepare `{what}` in the home folder")]

@@ -71,6 +71,7 @@ fn keep(
     };
     let mut stuck = BTreeSet::new();
     loop {
+        env.lookout.look();
         env.room.keep_reserve();
         let short = env.room.measure() != Level::Ample;
         if short && !low {

@@ -34,13 +34,23 @@ impl Writer {
         if self.refusing.is_none() {
             let kind = match refusal {
                 Refusal::Full => "storage.filled",
-                Refusal::Failed(_) => "storage.failed",
+                Refusal::Failed(_) | Refusal::Barred(_) => "storage.failed",
             };
             let about = self.stream.name.clone();
             self.env.notices.push(kind, &about, &[("error", &text)]);
         }
         self.refusing = Some(refusal.clone());
         refusal
+    }
+
+    /// Refuses lines for good once another copy of the home has taken over.
+    pub(super) fn heed_fence(&mut self) -> Result<(), Refusal> {
+        let Some(why) = self.env.lookout.look() else {
+            return Ok(());
+        };
+        let refusal = Refusal::Barred(why);
+        self.refusing = Some(refusal.clone());
+        Err(refusal)
     }
 
     pub(super) fn heed_room(&mut self) {

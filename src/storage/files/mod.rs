@@ -6,6 +6,7 @@
 //! in a stream of its own, `storage`.
 
 pub(in crate::storage) mod documents;
+pub mod epoch;
 mod home;
 mod keeper;
 mod leases;
@@ -13,12 +14,13 @@ mod mending;
 pub(in crate::storage) mod names;
 mod notices;
 mod opening;
+pub(in crate::storage) mod reader;
 pub(in crate::storage) mod reading;
 pub(in crate::storage) mod recover;
 mod replaced;
 mod room;
 mod seek;
-mod segment;
+pub(in crate::storage) mod segment;
 mod stream;
 mod unseen;
 mod watching;
@@ -34,8 +36,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use home::{OpenError, boot_id};
+pub use reader::{FilesReader, HeldHome};
 
 use self::documents::Documents;
+use self::epoch::Lookout;
 use self::home::Home;
 use self::keeper::Keeper;
 use self::leases::Leases;
@@ -47,8 +51,9 @@ use self::segment::Env;
 use self::stream::Stream;
 use self::watching::Watch;
 use super::engine::{
-    Appending, Chunk, Document, DocumentError, Durability, Engine, Expect, Lease, Mark, Medium,
-    OnCommit, OnDocument, Revision, Seek, SegmentInfo, StorageError, StreamHealth, StreamOptions,
+    Appending, Barred, Chunk, Document, DocumentError, Durability, Durable, Engine, Expect, Lease,
+    Mark, Medium, OnCommit, OnDocument, Revision, Seek, SegmentInfo, StorageError, StreamHealth,
+    StreamOptions,
 };
 use super::lines::Lines;
 use super::replies;
@@ -120,12 +125,18 @@ pub struct FilesEngine {
 
 impl FilesEngine {
     /// Takes a home for this process; [`OpenError::Held`] when another one has it.
+    /// [`OpenError::Barred`] when another copy of the home took over: nothing was written then.
     pub fn open(
         settings: FilesSettings,
         files: Arc<dyn Files>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
         let home = Home::take(Arc::clone(&files), &settings.home)?;
+        let lookout = Lookout::new(Arc::clone(&files), &home.path);
+        if let Some(why) = lookout.look() {
+            let home = settings.home.display().to_string();
+            return Err(OpenError::Barred { home, why });
+        }
         let (logs, configs) = (home.path.join("logs"), home.path.join("configs"));
         let documents = Arc::new(Documents::new(
             Arc::clone(&files),
@@ -143,6 +154,7 @@ impl FilesEngine {
                 home.path.join(".echopilot/.reserve"),
                 settings.reserve_bytes,
             ),
+            lookout,
             boot_id: home::boot_id(&*files),
             notices: Notices::new(Arc::clone(&clock)),
             files: Arc::clone(&files),
@@ -177,6 +189,7 @@ impl FilesEngine {
                 self.env
                     .notices
                     .write("storage.started", "storage", &members);
+                self.note_epoch();
             }
             Err(error) => tracing::warn!(%error, "storage cannot note what happens to it"),
         }
@@ -187,6 +200,23 @@ impl FilesEngine {
         })?;
         self.threads().keeper = Some(keeper);
         Ok(())
+    }
+
+    /// Puts a new epoch on record, once.
+    fn note_epoch(&self) {
+        let (files, home) = (&*self.env.files, self.env.lookout.home());
+        let Ok(Some(mut epoch)) = epoch::own(files, home) else {
+            return;
+        };
+        if !std::mem::replace(&mut epoch.noted, true) {
+            let number = epoch.epoch.to_string();
+            let (from, by) = (epoch.from.as_str(), epoch.by.as_str());
+            let members = [("epoch", number.as_str()), ("from", from), ("by", by)];
+            self.env.notices.write("epoch.opened", "storage", &members);
+            if let Err(error) = epoch::set_own(files, home, &epoch) {
+                tracing::warn!(%error, "the epoch will be put on record once more");
+            }
+        }
     }
 
     /// Whether changes of documents are noticed by the system, rather than by looking every second.
@@ -351,7 +381,24 @@ impl Engine for FilesEngine {
     }
 
     fn medium(&self) -> Medium {
-        self.env.room.medium()
+        let refusing = self.barred().map(|why| why.code());
+        let medium = self.env.room.medium();
+        Medium {
+            refusing: refusing.or(medium.refusing),
+            ..medium
+        }
+    }
+
+    fn barred(&self) -> Option<Arc<Barred>> {
+        self.env.lookout.why_if_up()
+    }
+
+    fn durable(&self, stream: &str) -> Option<Durable> {
+        let seen = self.stream(stream)?.visible()?;
+        Some(Durable {
+            inode: seen.inode,
+            size: seen.durable,
+        })
     }
 
     fn longest_wait(&self) -> Option<(String, Duration)> {
@@ -367,8 +414,7 @@ impl Engine for FilesEngine {
 
     fn streams(&self) -> Vec<String> {
         let files = self.env.files.list(&self.env.logs).unwrap_or_default();
-        let named = files.iter().filter_map(|file| names::parse(file));
-        let mut found: Vec<String> = named.map(|(stream, _)| stream.to_owned()).collect();
+        let mut found = names::streams_among(&files);
         // One that is open may have lost its only file to somebody who moved it.
         let open = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         found.extend(open.keys().cloned());
@@ -388,6 +434,10 @@ impl Engine for FilesEngine {
         expect: Option<&Revision>,
         body: &[u8],
     ) -> Result<Revision, DocumentError> {
+        if let Some(why) = self.env.lookout.look() {
+            let (name, source) = (name.to_owned(), why.as_io());
+            return Err(DocumentError::Io { name, source });
+        }
         self.documents.replace(name, expect, body)
     }
 

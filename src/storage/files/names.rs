@@ -95,6 +95,15 @@ pub(in crate::storage) fn torn(stream: &str, seq: u64, attempt: u32) -> String {
     format!("{stream}.torn-{seq:020}{number}")
 }
 
+/// The streams that `files` belong to, sorted.
+pub(in crate::storage) fn streams_among(files: &[String]) -> Vec<String> {
+    let named = files.iter().filter_map(|file| parse(file));
+    let mut found: Vec<String> = named.map(|(stream, _)| stream.to_owned()).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
 /// The sealed segments of `stream` among `files`, in the order of their lines; where a plain and a
 /// compressed form of one exist, the plain one.
 pub(in crate::storage) fn segments_of(stream: &str, files: &[String]) -> Vec<Sealed> {

@@ -141,6 +141,8 @@ pub(in crate::storage) struct Visible {
     pub(in crate::storage) inode: u64,
     /// The times of the lines in it, where the writer knows them.
     pub(in crate::storage) times: Option<Times>,
+    /// Bytes that are on the medium.
+    pub(in crate::storage) durable: u64,
 }
 
 /// A stream's files at one moment.

@@ -15,27 +15,27 @@ use crate::storage::{line, line::GENESIS};
 
 /// What was found in the active segment.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(in crate::storage) struct Found {
     /// Right after the last line.
-    pub(super) chain: Chain,
+    pub(in crate::storage) chain: Chain,
     /// `seq` of the first own line.
-    pub(super) first: Option<u64>,
+    pub(in crate::storage) first: Option<u64>,
     /// When that line was written.
-    pub(super) opened: Option<DateTime<Utc>>,
+    pub(in crate::storage) opened: Option<DateTime<Utc>>,
     /// Bytes up to the last end of line.
-    pub(super) size: u64,
+    pub(in crate::storage) size: u64,
     /// Own lines.
-    pub(super) lines: u64,
+    pub(in crate::storage) lines: u64,
     /// Their times.
-    pub(super) times: Times,
+    pub(in crate::storage) times: Times,
     /// Lines that are not ours.
-    pub(super) foreign: u64,
+    pub(in crate::storage) foreign: u64,
     /// Damaged places.
-    pub(super) damage: u64,
+    pub(in crate::storage) damage: u64,
     /// Lines that are not ours after the last one of ours, up to [`TRAILING_MAX`].
-    pub(super) trailing: Vec<u8>,
+    pub(in crate::storage) trailing: Vec<u8>,
     /// What follows the last end of line.
-    pub(super) tail: Vec<u8>,
+    pub(in crate::storage) tail: Vec<u8>,
     /// The last line is damaged, and was ours by its end: where the stream goes on after it.
     lost: Option<Chain>,
 }
@@ -45,7 +45,11 @@ pub(super) struct Found {
 const TRAILING_MAX: usize = 16 << 20;
 
 /// The chain at the end of the last sealed segment.
-pub(super) fn sealed_end(files: &dyn Files, logs: &Path, stream: &str) -> io::Result<Chain> {
+pub(in crate::storage) fn sealed_end(
+    files: &dyn Files,
+    logs: &Path,
+    stream: &str,
+) -> io::Result<Chain> {
     let sealed = names::segments_of(stream, &files.list(logs)?);
     match sealed.last() {
         Some(segment) => end_of(files, logs, segment),
@@ -90,7 +94,7 @@ pub(in crate::storage) fn end_of(
 }
 
 /// Reads a segment against the chain before it.
-pub(super) fn walk(source: &mut Source, before: Chain) -> io::Result<Found> {
+pub(in crate::storage) fn walk(source: &mut Source, before: Chain) -> io::Result<Found> {
     let mut found = Found {
         chain: before,
         first: None,
@@ -183,7 +187,7 @@ impl Found {
 
 /// What became of a tail without end of line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Repair {
+pub(in crate::storage) enum Repair {
     /// Nothing to repair.
     None,
     /// It was a whole line: its end of line was added.
@@ -194,7 +198,7 @@ pub(super) enum Repair {
 
 /// What a tail may turn out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tail {
+pub(in crate::storage) enum Tail {
     /// A line that only lacks its end.
     MayBeWhole,
     /// Not one of ours: the views have read the stream without it, and nobody was told of it.
@@ -202,7 +206,7 @@ pub(super) enum Tail {
 }
 
 /// Sees to it that the active segment ends with an end of line.
-pub(super) fn mend_tail(
+pub(in crate::storage) fn mend_tail(
     files: &dyn Files,
     logs: &Path,
     stream: &str,

@@ -23,6 +23,7 @@ pub(super) struct Env {
     pub(super) boot_id: String,
     pub(super) notices: Notices,
     pub(super) room: super::room::Room,
+    pub(super) lookout: super::epoch::Lookout,
 }
 
 /// The segment that is written to.
@@ -51,7 +52,7 @@ pub(super) struct Active {
 const INTERRUPTED_MAX: u32 = 100;
 
 /// Writes all of `bytes`, going on after a short write and an interruption.
-pub(super) fn put_all(file: &mut dyn AppendFile, mut bytes: &[u8]) -> io::Result<()> {
+pub(in crate::storage) fn put_all(file: &mut dyn AppendFile, mut bytes: &[u8]) -> io::Result<()> {
     let mut interrupted = 0;
     while !bytes.is_empty() {
         match file.write(bytes) {

@@ -11,7 +11,7 @@ use super::stream::{self, Group, Stream};
 use super::unseen::Recent;
 use crate::seams::files::is_full;
 use crate::storage::chain::Chain;
-use crate::storage::engine::{Durability, Expect, Position, StorageError};
+use crate::storage::engine::{Barred, Durability, Expect, Position, StorageError};
 use crate::storage::replies::Outcome;
 use crate::storage::times::Times;
 
@@ -31,6 +31,8 @@ const LEAVE_AT: u32 = 10;
 pub(super) enum Refusal {
     Full,
     Failed(Arc<std::io::Error>),
+    /// Another copy of this home took over; never lifts.
+    Barred(Arc<Barred>),
 }
 
 /// The writer of one stream.
@@ -100,7 +102,9 @@ impl Writer {
     }
 
     fn tick(&mut self) {
-        if self.refusing.is_some() {
+        if self.heed_fence().is_err() {
+            // Nothing is sealed, begun or mended in a home that is another's now.
+        } else if self.refusing.is_some() {
             self.try_again();
         } else if let Err(error) = self.look_at_path() {
             self.refuse(error);
@@ -152,12 +156,19 @@ impl Writer {
             }
         }
         self.publish();
+        // After the write: whoever fenced this home before now may not have seen these lines.
+        if let Err(refusal) = self.heed_fence() {
+            for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_ok()) {
+                *outcome = Err(refusal.as_error(&self.stream.name));
+            }
+        }
         let answers = groups.into_iter().zip(outcomes).collect();
         stream::answer(answers, || self.stream.announce(self.chain.seq()));
     }
 
     /// Gets ready to write: a segment that is where it should be, and room for more.
     fn prepare(&mut self) -> Result<(), Refusal> {
+        self.heed_fence()?;
         if self.refusing.is_some() && self.may_try() {
             self.try_again();
         }
@@ -348,6 +359,7 @@ impl Writer {
             size: active.size,
             inode: active.inode,
             times: Some(active.times),
+            durable: active.size.saturating_sub(self.unsynced.len() as u64),
         });
         self.stream.show(visible);
         let refusing = self.refusing.as_ref().map(Refusal::code);
@@ -376,6 +388,7 @@ impl Refusal {
         match self {
             Self::Full => FULL,
             Self::Failed(_) => FAILED,
+            Self::Barred(why) => why.code(),
         }
     }
 
@@ -386,6 +399,10 @@ impl Refusal {
             Self::Failed(source) => StorageError::Failed {
                 stream,
                 source: Arc::clone(source),
+            },
+            Self::Barred(why) => StorageError::Barred {
+                stream,
+                why: Arc::clone(why),
             },
         }
     }

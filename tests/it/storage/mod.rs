@@ -11,6 +11,7 @@ mod faults;
 mod logs;
 mod meddling;
 mod mended;
+mod replica;
 mod rotation;
 mod seeking;
 pub mod support;

@@ -50,6 +50,7 @@ fn every_command_of_the_documents_is_one_of_the_program() {
         "docs/api.md",
         "docs/backup.md",
         "docs/doctor.md",
+        "docs/standby.md",
         "docs/probes.md",
         "docs/host.md",
         "docs/costs.md",
