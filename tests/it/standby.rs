@@ -263,6 +263,7 @@ fn a_standby_over_http_takes_over_and_the_old_primary_never_writes_again() {
     let (standby, _) = take_over(&pair, Process::url);
     let before = logs(&pair.first);
     never_writes_again(&pair, &before);
+    assert!(pair.first.join(".echopilot/fence.json").exists());
     // It knows by itself from now on.
     standby.kill();
     never_writes_again(&pair, &before);

@@ -83,6 +83,7 @@ async fn one_turn(
             standing: Standing::of(Part::Fenced),
         },
         &tasks,
+        Arc::default(),
     )?;
     let wanted = held.options.listen;
     let wanted = wanted.unwrap_or_else(|| reading.would_listen());

@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use tokio::runtime::Handle;
 
 use self::reading::{Parts, Reading};
-use self::shipping::{Shipping, Work};
+use self::shipping::{Shared, Shipping, Work};
 use self::upstream::{Folder, Gate, Remote, Upstream};
 use super::assemble;
 use super::daemon_file::{self, DaemonFile};
@@ -26,7 +26,7 @@ use super::settings::{self, GivenKeys};
 use crate::base::hex;
 use crate::platform::auth::{KeySpec, KeyText};
 use crate::platform::http::Role;
-use crate::platform::lifecycle::{self, Tasks};
+use crate::platform::lifecycle::{self, Tasks, within};
 use crate::platform::standing::{Part, Standing};
 use crate::platform::wiring::Seams;
 use crate::seams::clock::{Clock, SystemClock};
@@ -43,6 +43,8 @@ pub(super) use barred::{Held, serve_barred};
 
 /// How often it is looked whether the source has been silent for too long.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often it is looked whether there is something to read.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
 /// How long requests in work may take to end (rule H6 of the reliability notes).
 const DRAIN: Duration = Duration::from_secs(20);
 /// Bytes of a file with a key at most.
@@ -70,7 +72,8 @@ pub struct StandbyOptions {
 /// How following came to its end.
 enum End {
     Stopped,
-    TookOver,
+    /// The socket goes on with whoever took over.
+    TookOver(TcpListener),
 }
 
 /// What one standby is made of.
@@ -93,7 +96,17 @@ pub fn standby(options: &StandbyOptions, to: &mut Channels<'_>) -> anyhow::Resul
     lifecycle::raise_handle_limit();
     let held = HeldHome::take(&files, home)?;
     let mut upstream = upstream(options, &files, &clock, runtime.handle())?;
-    if is_ahead(&*files, home, &mut *upstream)? {
+    let ahead;
+    // On another thread, because it may wait for an answer that this one has to bring in.
+    (upstream, ahead) = runtime.block_on(async {
+        let (files, home) = (Arc::clone(&files), home.clone());
+        let ask = move || {
+            let ahead = is_ahead(&*files, &home, &mut *upstream);
+            (upstream, ahead)
+        };
+        tokio::task::spawn_blocking(ask).await
+    })?;
+    if ahead? {
         tracing::warn!(
             "this home took over from `{}` before: it is the primary",
             options.from
@@ -121,11 +134,11 @@ pub fn standby(options: &StandbyOptions, to: &mut Channels<'_>) -> anyhow::Resul
     drop(runtime);
     drop(held);
     match outcome? {
-        (End::Stopped, _) => {
+        End::Stopped => {
             tracing::info!("stopped; it goes on from here at the next start");
             Ok(())
         }
-        (End::TookOver, listener) => serve::serve_on(&options.serve, Some(listener), to),
+        End::TookOver(listener) => serve::serve_on(&options.serve, Some(listener), to),
     }
 }
 
@@ -226,12 +239,12 @@ fn mark(files: &dyn Files, clock: &dyn Clock, home: &Path, from: &str) -> anyhow
 }
 
 impl Setting<'_> {
-    /// Follows and serves reads. Gives the socket too: who takes over goes on with it.
+    /// Follows and serves reads.
     async fn follow(
         &self,
         upstream: Box<dyn Upstream>,
         to: &mut Channels<'_>,
-    ) -> anyhow::Result<(End, TcpListener)> {
+    ) -> anyhow::Result<End> {
         let tasks = Tasks::new();
         let process = Tasks::new();
         lifecycle::obey_signals(&process).context("cannot take signals")?;
@@ -247,11 +260,19 @@ impl Setting<'_> {
             why: Arc::new(Barred::Standby { primary }),
             standing: self.standing.clone(),
         };
-        let reading = Reading::begin(parts, &tasks)?;
+        let shared = Arc::new(Shared::default());
+        let shipping = self.ship(upstream, &shared)?;
+        if !self.has_something(&process).await {
+            shipping.end().await;
+            return Ok(End::Stopped);
+        }
+        let reading = Reading::begin(parts, &tasks, Arc::clone(&shared.news))?;
         let wanted = self.options.serve.listen;
         let wanted = wanted.unwrap_or_else(|| reading.would_listen());
         let (listener, address) = serve::bind(wanted).await?;
-        let shipping = self.ship(upstream, &reading, address)?;
+        // It was told to nobody before.
+        let _first = shared.look.set(Box::new(reading.looker())).is_ok()
+            && shared.url.set(self.url(address)).is_ok();
         reading.keep_fresh();
         self.say(address, token.text.reveal(), to);
         let end = {
@@ -268,21 +289,37 @@ impl Setting<'_> {
             shipping.end().await;
             tasks.stop(&*self.clock, DRAIN).await;
             reading.end(true).await;
-            return Ok((End::Stopped, listener.into_std()?));
+            return Ok(End::Stopped);
         };
         self.take_over(shipping, address, &by).await?;
         tasks.soft().cancel();
         reading.end(false).await;
         tasks.stop(&*self.clock, LOOK).await;
-        Ok((End::TookOver, listener.into_std()?))
+        Ok(End::TookOver(listener.into_std()?))
     }
 
-    fn ship(
-        &self,
-        upstream: Box<dyn Upstream>,
-        reading: &Reading,
-        address: SocketAddr,
-    ) -> anyhow::Result<Shipping> {
+    /// Waits until there is something to read: a home without configurations would be served with
+    /// the shipped ones. `false` when it was told to stop before.
+    async fn has_something(&self, process: &Tasks) -> bool {
+        let configs = self.options.serve.home.join("configs");
+        loop {
+            let is_whole = self.standing.following().whole_at.is_some();
+            let has = self
+                .files
+                .list(&configs)
+                .is_ok_and(|names| names.iter().any(|name| name == "echopilot.json"));
+            if is_whole || has {
+                return true;
+            }
+            let stop = process.soft().cancelled();
+            if within(&*self.clock, FIRST_LOOK, stop).await.is_some() {
+                return false;
+            }
+            lifecycle::notify_alive(&format!("fetching from {}", self.marker.from));
+        }
+    }
+
+    fn ship(&self, upstream: Box<dyn Upstream>, shared: &Arc<Shared>) -> anyhow::Result<Shipping> {
         let options = ShipOptions {
             home: self.options.serve.home.clone(),
             takes_damaged: self.options.takes_damaged,
@@ -293,10 +330,8 @@ impl Setting<'_> {
             shipper: Shipper::new(Arc::clone(&self.files), options),
             clock: Arc::clone(&self.clock),
             standing: self.standing.clone(),
-            news: Arc::clone(&reading.news),
-            look: Box::new(reading.looker()),
+            shared: Arc::clone(shared),
             id: self.marker.id.clone(),
-            url: self.url(address),
             gate: Gate::default(),
             joined_at: None,
             failing: false,
@@ -391,6 +426,7 @@ impl Setting<'_> {
             taken_at: self.clock.now(),
             from: self.marker.from.clone(),
             by: by.to_owned(),
+            id: self.marker.id.clone(),
             noted: false,
         };
         open_epoch(files, home, &taken)?;
@@ -438,6 +474,7 @@ pub fn promote_offline(home: &Path) -> anyhow::Result<u64> {
         taken_at: clock.now(),
         from: marker.from,
         by: "local".to_owned(),
+        id: marker.id,
         noted: false,
     };
     open_epoch(&*files, home, &taken)?;

@@ -77,7 +77,7 @@ impl News {
 pub(super) struct Reading {
     parts: Arc<Parts>,
     current: Arc<ArcSwap<Generation>>,
-    pub(super) news: Arc<News>,
+    news: Arc<News>,
     tasks: Tasks,
 }
 
@@ -99,13 +99,13 @@ fn build(parts: &Parts) -> anyhow::Result<Generation> {
 
 impl Reading {
     /// Puts the first process together. To be called on the runtime.
-    pub(super) fn begin(parts: Parts, tasks: &Tasks) -> anyhow::Result<Self> {
+    pub(super) fn begin(parts: Parts, tasks: &Tasks, news: Arc<News>) -> anyhow::Result<Self> {
         let first = build(&parts).context("cannot read the home")?;
         first.app.server.begin();
         Ok(Self {
             parts: Arc::new(parts),
             current: Arc::new(ArcSwap::from_pointee(first)),
-            news: Arc::default(),
+            news,
             tasks: tasks.clone(),
         })
     }
@@ -116,7 +116,7 @@ impl Reading {
     }
 
     /// Tells whoever follows a journal how far it has grown.
-    pub(super) fn looker(&self) -> impl Fn() + Send + 'static {
+    pub(super) fn looker(&self) -> impl Fn() + Send + Sync + 'static {
         let current = Arc::clone(&self.current);
         move || current.load().reader.look()
     }

@@ -1,7 +1,7 @@
 //! The thread that ships: one look after the other, until the end or a take-over.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,16 +28,33 @@ enum Word {
     TakeOver(Fence, oneshot::Sender<Result<(), String>>),
 }
 
+/// What the thread and whoever serves reads share.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// What came.
+    pub(super) news: Arc<News>,
+    /// Tells whoever follows a journal here how far it has grown; there once reads are served.
+    pub(super) look: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// Where the primary can ask us; there once reads are served.
+    pub(super) url: OnceLock<String>,
+}
+
+impl Shared {
+    fn look(&self) {
+        if let Some(look) = self.look.get() {
+            look();
+        }
+    }
+}
+
 /// What the thread works with.
 pub(super) struct Work {
     pub(super) upstream: Box<dyn Upstream>,
     pub(super) shipper: Shipper,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) standing: Standing,
-    pub(super) news: Arc<News>,
-    pub(super) look: Box<dyn Fn() + Send>,
+    pub(super) shared: Arc<Shared>,
     pub(super) id: String,
-    pub(super) url: String,
     pub(super) gate: Gate,
     pub(super) joined_at: Option<Duration>,
     pub(super) failing: bool,
@@ -79,11 +96,11 @@ impl Shipping {
     pub(super) async fn last_look(self, clock: &dyn Clock, fence: Fence) -> Result<(), String> {
         let (done, outcome) = oneshot::channel();
         let _ended = self.words.send(Word::TakeOver(fence, done));
-        let late = Err("it did not answer in time".to_owned());
+        let late = || Err("it did not answer in time".to_owned());
         let fenced = tokio::select! {
             biased;
-            outcome = outcome => outcome.unwrap_or_else(|_| late),
-            () = clock.sleep(LAST_LOOK) => late,
+            outcome = outcome => outcome.unwrap_or_else(|_ended| late()),
+            () = clock.sleep(LAST_LOOK) => late(),
         };
         while !self.gate.try_shut() {
             clock.sleep(OWN_WRITE).await;
@@ -130,8 +147,8 @@ impl Work {
         match outcome {
             Ok(pass) => {
                 if pass.changed {
-                    (self.look)();
-                    self.news.tell(pass.papers_changed);
+                    self.shared.look();
+                    self.shared.news.tell(pass.papers_changed);
                 }
                 if std::mem::replace(&mut self.failing, false) {
                     tracing::info!("the source answers again");
@@ -146,8 +163,8 @@ impl Work {
             }
             // It is just being rotated, or edited.
             Err(Fault::Source(SourceError::Changed { .. })) => {
-                (self.look)();
-                self.news.tell(false);
+                self.shared.look();
+                self.shared.news.tell(false);
             }
             Err(fault) => {
                 let fault = format!("{:#}", anyhow::Error::new(fault));
@@ -160,6 +177,9 @@ impl Work {
     }
 
     fn join_if_due(&mut self) {
+        let Some(url) = self.shared.url.get() else {
+            return;
+        };
         let now = self.clock.uptime();
         let due = self
             .joined_at
@@ -167,7 +187,7 @@ impl Work {
         if !due {
             return;
         }
-        let joined = self.upstream.join(&self.id, &self.url);
+        let joined = self.upstream.join(&self.id, url);
         let unfenced = joined.err();
         if unfenced.is_none() {
             self.joined_at = Some(now);

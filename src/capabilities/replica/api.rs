@@ -217,11 +217,10 @@ async fn blocking<T: Send + 'static>(
 
 fn epoch_reply(replica: &Replica) -> Result<EpochReply, HttpError> {
     let standing = replica.standing();
-    let following = standing.following();
     Ok(EpochReply {
         epoch: replica.epoch()?,
         part: standing.part().word(),
-        id: following.id,
+        id: replica.id()?,
     })
 }
 

@@ -31,6 +31,7 @@ struct Running {
     replica: Arc<Replica>,
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the form of every capability")]
 fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
     let replica = Arc::new(Replica::new(wiring));
     Ok(Arc::new(Running { replica }))

@@ -19,8 +19,7 @@ use crate::platform::wiring::Wiring;
 use crate::seams::clock::Clock;
 use crate::seams::files::Files;
 use crate::seams::outbound::{Allow, Limits, Outbound, Request, Url};
-use crate::storage::engine::Expect;
-use crate::storage::engine::{Engine, StorageError};
+use crate::storage::engine::{Barred, Engine, Expect, StorageError};
 use crate::storage::files::epoch::{self, Fence};
 use crate::storage::lines::Lines;
 use crate::storage::replica::followers::{self, Follower};
@@ -220,9 +219,20 @@ impl Replica {
         Ok(true)
     }
 
+    /// The id under which this home follows, or followed before it took over.
+    pub(super) fn id(&self) -> Result<String, ReplicaFault> {
+        let following = self.standing.following().id;
+        if !following.is_empty() {
+            return Ok(following);
+        }
+        let own = epoch::own(&*self.files, &self.home)?;
+        Ok(own.map(|own| own.id).unwrap_or_default())
+    }
+
     pub(super) fn trouble(&self) -> Option<String> {
         let why = self.engine.barred()?;
-        Some(why.to_string())
+        // To follow is what a standby is there for.
+        (!matches!(*why, Barred::Standby { .. })).then(|| why.to_string())
     }
 
     fn heard(&self) -> MutexGuard<'_, HashMap<String, Duration>> {

@@ -33,6 +33,9 @@ pub struct Epoch {
     pub from: String,
     /// Who asked for it.
     pub by: String,
+    /// The id it followed under: by it the old primary knows who answers.
+    #[serde(default)]
+    pub id: String,
     /// Whether the journal `storage` knows of it.
     #[serde(default)]
     pub noted: bool,
