@@ -1,6 +1,5 @@
 //! A primary that may not write, or does not know yet whether it may: it serves reads, and says why.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use tokio::runtime::Runtime;
 use super::reading::{Parts, Reading};
 use crate::app::daemon_file::{self, DaemonFile};
 use crate::app::guard::{self, Doors};
-use crate::app::serve::{self, ServeOptions};
+use crate::app::serve::{ServeOptions, Socket};
 use crate::app::settings::GivenKeys;
 use crate::platform::auth::{KeySpec, KeyText};
 use crate::platform::http::Role;
@@ -48,18 +47,18 @@ pub(in crate::app) fn serve_barred(
     held: &Held<'_>,
     runtime: &Runtime,
     mut why: Arc<Barred>,
-    mut listener: Option<TcpListener>,
-) -> anyhow::Result<Option<TcpListener>> {
+    mut socket: Option<Socket>,
+) -> anyhow::Result<Option<Socket>> {
     let home = &held.options.home;
     let _held = HeldHome::take(held.files, home)?;
     loop {
         tracing::error!("taking no changes: {why}; {}", why.hint());
-        let turned = runtime.block_on(one_turn(held, &why, listener.take()));
+        let turned = runtime.block_on(one_turn(held, &why, socket.take()));
         daemon_file::remove(&**held.files, home);
         match turned? {
             (Turn::Stop, _) => return Ok(None),
-            (Turn::Free, socket) => return Ok(Some(socket)),
-            (Turn::Other(other), socket) => (why, listener) = (other, Some(socket)),
+            (Turn::Free, again) => return Ok(Some(again)),
+            (Turn::Other(other), again) => (why, socket) = (other, Some(again)),
         }
     }
 }
@@ -67,8 +66,8 @@ pub(in crate::app) fn serve_barred(
 async fn one_turn(
     held: &Held<'_>,
     why: &Arc<Barred>,
-    listener: Option<TcpListener>,
-) -> anyhow::Result<(Turn, TcpListener)> {
+    socket: Option<Socket>,
+) -> anyhow::Result<(Turn, Socket)> {
     let (tasks, process) = (Tasks::new(), Tasks::new());
     lifecycle::obey_signals(&process).context("cannot take signals")?;
     let token = KeyText::draw(Role::Admin, &SystemIds)?;
@@ -87,14 +86,7 @@ async fn one_turn(
     )?;
     let wanted = held.options.listen;
     let wanted = wanted.unwrap_or_else(|| reading.would_listen());
-    let (listener, address) = match listener {
-        Some(listener) => {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            let address = listener.local_addr()?;
-            (listener, address)
-        }
-        None => serve::bind(wanted).await?,
-    };
+    let (listener, address, is_shared) = Socket::listen(socket, wanted).await?;
     let file = DaemonFile {
         pid: std::process::id(),
         address,
@@ -118,7 +110,11 @@ async fn one_turn(
     tasks.soft().cancel();
     reading.end(false).await;
     tasks.stop(&**held.clock, DRAIN).await;
-    Ok((turn, listener.into_std()?))
+    let socket = Socket {
+        listener: listener.into_std().context("cannot go on listening")?,
+        is_shared,
+    };
+    Ok((turn, socket))
 }
 
 /// Ends when the reason is another one, or gone.

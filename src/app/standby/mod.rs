@@ -6,7 +6,7 @@ mod reading;
 mod shipping;
 mod upstream;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +21,10 @@ use super::assemble;
 use super::daemon_file::{self, DaemonFile};
 use super::home::must_exist_or_begin;
 use super::process_log;
-use super::serve::{self, Channels, ServeOptions};
+use super::reload;
+use super::serve::{self, Channels, ServeOptions, Socket};
 use super::settings::{self, GivenKeys};
+use super::sockets;
 use crate::base::hex;
 use crate::platform::auth::{KeySpec, KeyText};
 use crate::platform::http::Role;
@@ -73,7 +75,7 @@ pub struct StandbyOptions {
 enum End {
     Stopped,
     /// The socket goes on with whoever took over.
-    TookOver(TcpListener),
+    TookOver(Socket),
 }
 
 /// What one standby is made of.
@@ -91,9 +93,12 @@ pub fn standby(options: &StandbyOptions, to: &mut Channels<'_>) -> anyhow::Resul
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let home = &options.serve.home;
     process_log::begin(&clock, options.serve.quiet)?;
+    let socket = sockets::handed_over()?.map(Socket::shared);
     must_exist_or_begin(&*files, home)?;
     let runtime = assemble::runtime()?;
     lifecycle::raise_handle_limit();
+    // All is read again as it comes: the signal only must not end us.
+    let _unheeded = reload::hangups(&runtime)?;
     let held = HeldHome::take(&files, home)?;
     let mut upstream = upstream(options, &files, &clock, runtime.handle())?;
     let ahead;
@@ -112,7 +117,8 @@ pub fn standby(options: &StandbyOptions, to: &mut Channels<'_>) -> anyhow::Resul
             options.from
         );
         drop(held);
-        return serve::serve_on(&options.serve, None, to);
+        drop(runtime);
+        return serve::serve_on(&options.serve, socket, to);
     }
     let marker = mark(&*files, &*clock, home, &options.from)?;
     let standing = Standing::of(Part::Standby);
@@ -129,7 +135,7 @@ pub fn standby(options: &StandbyOptions, to: &mut Channels<'_>) -> anyhow::Resul
         standing,
         marker,
     };
-    let outcome = runtime.block_on(setting.follow(upstream, to));
+    let outcome = runtime.block_on(setting.follow(upstream, socket, to));
     daemon_file::remove(&*files, home);
     drop(runtime);
     drop(held);
@@ -138,7 +144,7 @@ pub fn standby(options: &StandbyOptions, to: &mut Channels<'_>) -> anyhow::Resul
             tracing::info!("stopped; it goes on from here at the next start");
             Ok(())
         }
-        End::TookOver(listener) => serve::serve_on(&options.serve, Some(listener), to),
+        End::TookOver(socket) => serve::serve_on(&options.serve, Some(socket), to),
     }
 }
 
@@ -243,6 +249,7 @@ impl Setting<'_> {
     async fn follow(
         &self,
         upstream: Box<dyn Upstream>,
+        socket: Option<Socket>,
         to: &mut Channels<'_>,
     ) -> anyhow::Result<End> {
         let tasks = Tasks::new();
@@ -269,7 +276,7 @@ impl Setting<'_> {
         let reading = Reading::begin(parts, &tasks, Arc::clone(&shared.news))?;
         let wanted = self.options.serve.listen;
         let wanted = wanted.unwrap_or_else(|| reading.would_listen());
-        let (listener, address) = serve::bind(wanted).await?;
+        let (listener, address, is_shared) = Socket::listen(socket, wanted).await?;
         // It was told to nobody before.
         let _first = shared.look.set(Box::new(reading.looker())).is_ok()
             && shared.url.set(self.url(address)).is_ok();
@@ -295,7 +302,11 @@ impl Setting<'_> {
         tasks.soft().cancel();
         reading.end(false).await;
         tasks.stop(&*self.clock, LOOK).await;
-        Ok(End::TookOver(listener.into_std()?))
+        let listener = listener.into_std().context("cannot go on listening")?;
+        Ok(End::TookOver(Socket {
+            listener,
+            is_shared,
+        }))
     }
 
     /// Waits until there is something to read: a home without configurations would be served with

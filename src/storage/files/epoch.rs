@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::notices::Notices;
 use crate::seams::files::{Access, Files, read_whole};
 use crate::storage::engine::Barred;
 
@@ -110,6 +111,23 @@ pub fn number(files: &dyn Files, home: &Path) -> io::Result<u64> {
 /// Writes the home's epoch.
 pub fn set_own(files: &dyn Files, home: &Path, epoch: &Epoch) -> io::Result<()> {
     write_small(files, &epoch_path(home), epoch)
+}
+
+/// Puts a new epoch on record, once.
+pub(super) fn note(files: &dyn Files, home: &Path, notices: &Notices) {
+    let Ok(Some(mut epoch)) = own(files, home) else {
+        return;
+    };
+    if std::mem::replace(&mut epoch.noted, true) {
+        return;
+    }
+    let number = epoch.epoch.to_string();
+    let (from, by) = (epoch.from.as_str(), epoch.by.as_str());
+    let members = [("epoch", number.as_str()), ("from", from), ("by", by)];
+    notices.write("epoch.opened", "storage", &members);
+    if let Err(error) = set_own(files, home, &epoch) {
+        tracing::warn!(%error, "the epoch will be put on record once more");
+    }
 }
 
 /// The fence in a home, if there is one.

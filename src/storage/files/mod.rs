@@ -189,7 +189,7 @@ impl FilesEngine {
                 self.env
                     .notices
                     .write("storage.started", "storage", &members);
-                self.note_epoch();
+                epoch::note(&*self.env.files, self.env.lookout.home(), &self.env.notices);
             }
             Err(error) => tracing::warn!(%error, "storage cannot note what happens to it"),
         }
@@ -200,23 +200,6 @@ impl FilesEngine {
         })?;
         self.threads().keeper = Some(keeper);
         Ok(())
-    }
-
-    /// Puts a new epoch on record, once.
-    fn note_epoch(&self) {
-        let (files, home) = (&*self.env.files, self.env.lookout.home());
-        let Ok(Some(mut epoch)) = epoch::own(files, home) else {
-            return;
-        };
-        if !std::mem::replace(&mut epoch.noted, true) {
-            let number = epoch.epoch.to_string();
-            let (from, by) = (epoch.from.as_str(), epoch.by.as_str());
-            let members = [("epoch", number.as_str()), ("from", from), ("by", by)];
-            self.env.notices.write("epoch.opened", "storage", &members);
-            if let Err(error) = epoch::set_own(files, home, &epoch) {
-                tracing::warn!(%error, "the epoch will be put on record once more");
-            }
-        }
     }
 
     /// Whether changes of documents are noticed by the system, rather than by looking every second.

@@ -16,11 +16,12 @@ use tokio::sync::watch;
 
 use super::documents::Documents;
 use super::home::{Home, OpenError};
+use super::seek::{self, Seeker};
 use super::{names, reading};
 use crate::seams::files::Files;
 use crate::storage::engine::{
     Appending, Barred, Chunk, Document, DocumentError, Engine, Expect, Lease, Mark, Medium,
-    OnCommit, OnDocument, Revision, StorageError, StreamHealth, StreamOptions,
+    OnCommit, OnDocument, Revision, Seek, SegmentInfo, StorageError, StreamHealth, StreamOptions,
 };
 use crate::storage::lines::Lines;
 use crate::storage::replies;
@@ -59,6 +60,7 @@ pub struct FilesReader {
     documents: Documents,
     streams: RwLock<BTreeMap<String, Known>>,
     why: Arc<Barred>,
+    seeker: Seeker,
 }
 
 fn no_stream(name: &str) -> StorageError {
@@ -85,6 +87,7 @@ impl FilesReader {
             documents,
             streams: RwLock::default(),
             why,
+            seeker: Seeker::default(),
         }
     }
 
@@ -181,18 +184,25 @@ impl Engine for FilesReader {
         from: &Mark,
         sink: &mut dyn FnMut(Chunk<'_>) -> ControlFlow<()>,
     ) -> Result<(), StorageError> {
-        if !names::is_stream(stream) {
-            return Err(no_stream(stream));
-        }
-        let scan = reading::Scan {
-            files: &*self.files,
-            logs: &self.logs,
-            stream,
-            visible: &|| None,
-        };
-        match scan.run(from, sink) {
+        match self.of(stream)?.run(from, sink) {
             // Nothing of it was shipped yet.
             Err(StorageError::NoStream { .. }) if from.seq == 0 && self.knows(stream) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    fn segments(&self, stream: &str) -> Result<Vec<SegmentInfo>, StorageError> {
+        let scan = self.of(stream)?;
+        let found = seek::list(&scan, None).map_err(|error| scan.unreadable(error))?;
+        if found.is_empty() && !self.knows(stream) {
+            return Err(no_stream(stream));
+        }
+        Ok(found)
+    }
+
+    fn locate(&self, stream: &str, seek: &Seek) -> Result<Mark, StorageError> {
+        match self.seeker.locate(&self.of(stream)?, *seek) {
+            Err(StorageError::NoStream { .. }) if self.knows(stream) => Ok(Mark::default()),
             outcome => outcome,
         }
     }
@@ -289,6 +299,18 @@ impl Engine for FilesReader {
 }
 
 impl FilesReader {
+    fn of<'a>(&'a self, stream: &'a str) -> Result<reading::Scan<'a>, StorageError> {
+        if !names::is_stream(stream) {
+            return Err(no_stream(stream));
+        }
+        Ok(reading::Scan {
+            files: &*self.files,
+            logs: &self.logs,
+            stream,
+            visible: &|| None,
+        })
+    }
+
     fn knows(&self, stream: &str) -> bool {
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         streams.contains_key(stream)
