@@ -243,8 +243,8 @@ pub(super) fn notify_watchdog() {
     notify(&[sd_notify::NotifyState::Watchdog]);
 }
 
-/// Tells the service manager, if there is one, that we live, and how: for a process that only reads,
-/// which has no writer and no scheduler to look at.
+/// Tells the service manager, if there is one, that we live, and how: for a process that only
+/// reads, which has no writer and no scheduler to look at.
 pub fn notify_alive(status: &str) {
     notify(&[
         sd_notify::NotifyState::Watchdog,

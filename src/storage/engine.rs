@@ -397,8 +397,8 @@ pub trait Engine: Send + Sync + Debug + 'static {
         None
     }
 
-    /// Why no line is taken though the medium would take it. Takes no lock while there is nothing to
-    /// tell.
+    /// Why no line is taken though the medium would take it. Takes no lock while there is nothing
+    /// to tell.
     fn barred(&self) -> Option<Arc<Barred>> {
         None
     }

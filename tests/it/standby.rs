@@ -430,6 +430,9 @@ fn a_standby_that_is_killed_again_and_again_ends_up_with_the_same_bytes() {
     }
     let standby = Process::follow(&pair.second, &primary.url());
     standby.has_all_of(&pair.first);
+    until_within(PATIENCE, "it is known there", || {
+        pair.first.join(".echopilot/followers.json").exists()
+    });
     let told = standby.get("/api/replica").json();
     assert_eq!(told["apart"], json!({}), "{}", standby.said());
     drop(standby);

@@ -1,4 +1,4 @@
-//! A primary that may not write, or does not know yet whether it may: it serves reads, and says why.
+//! A primary that may not write, or does not know yet whether it may: it serves reads and says why.
 
 use std::sync::Arc;
 use std::time::Duration;

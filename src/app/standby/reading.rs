@@ -1,5 +1,5 @@
 //! Serving reads from a home that is not written to: by a standby, and by a primary that somebody
-//! else took over from. A whole process is put together over what is there, and after new lines came
+//! took over from. A whole process is put together over what is there, and after new lines came
 //! another one beside it; new connections go to the newest, the older one drains. Nothing runs by
 //! itself in them: no task, no router, no watch.
 

@@ -1,5 +1,5 @@
-//! What a standby follows: a source, and what there is to say to it: here I am, I am leaving, I took
-//! over. A folder is told by files, a primary by calls.
+//! What a standby follows: a source, and what there is to say to it: here I am, I am leaving, I
+//! took over. A folder is told by files, a primary by calls.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -254,7 +254,7 @@ impl Copy {
 
     /// Appends whole lines that continue what is there.
     fn take(&mut self, means: &Means<'_>, bytes: &[u8]) -> Result<(), Trouble> {
-        if let Some(why) = elsewhere(&self.chain, bytes) {
+        if let Some(why) = elsewhere(&self.chain, bytes, means.takes_damaged) {
             return Err(Trouble::Apart(why));
         }
         let found = read(bytes.to_vec(), self.chain.clone())?;
@@ -339,7 +339,7 @@ impl Copy {
             .take(HEAD_BYTES)
             .read_to_end(&mut head)
             .map_err(|error| broken(&format!("cannot be read: {error}")))?;
-        if let Some(why) = elsewhere(&self.base, &head) {
+        if let Some(why) = elsewhere(&self.base, &head, means.takes_damaged) {
             return Err(Trouble::Apart(why));
         }
         if means.takes_damaged {
@@ -408,8 +408,8 @@ fn read(bytes: Vec<u8>, before: Chain) -> io::Result<Found> {
 }
 
 /// Why the first own line in `bytes` cannot come after `chain`, if it cannot: a line that opens a
-/// segment names its past itself, and must name ours.
-fn elsewhere(chain: &Chain, bytes: &[u8]) -> Option<String> {
+/// segment names its past itself, and must name ours, unless what is here may be damaged.
+fn elsewhere(chain: &Chain, bytes: &[u8], may_be_damaged: bool) -> Option<String> {
     let mut lines = lines_of(bytes);
     let own = lines.find_map(|whole| line::parse(whole.strip_suffix(b"\n")?))?;
     if chain.seq() == 0 {
@@ -424,8 +424,9 @@ fn elsewhere(chain: &Chain, bytes: &[u8]) -> Option<String> {
     }
     let mut named = b"\"prev_h\":\"".to_vec();
     named.extend_from_slice(chain.h());
-    let names_another =
-        own.kind == b"segment.opened" && memchr::memmem::find(own.members, &named).is_none();
+    let names_another = !may_be_damaged
+        && own.kind == b"segment.opened"
+        && memchr::memmem::find(own.members, &named).is_none();
     names_another.then(|| {
         let (here, there) = (chain.seq(), own.seq);
         format!("the source's segment from line {there} on does not follow line {here} of here")

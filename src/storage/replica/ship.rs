@@ -1,5 +1,5 @@
 //! One look after the other: what the source has and this home has not is fetched, journals before
-//! configurations. Keeps no state that is not in the files but what a look would cost to find again.
+//! configurations. Keeps no state that is not in the files but what a look would find again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -1,4 +1,4 @@
-//! What there is to be copied: the files of a home with their sizes and identities, and their bytes.
+//! What there is to be copied: the files of a home, their sizes and identities, and their bytes.
 //! The same listing is made by a primary for its standbys and by a standby that reads the folder
 //! itself.
 
