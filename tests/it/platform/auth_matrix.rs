@@ -316,7 +316,9 @@ fn h08_what_administers_is_for_admins_and_what_writes_is_not_for_readers() {
                 row.target
             );
         }
-        if row.target.starts_with("/api/") {
+        // An old primary asks before it writes, and has no key of whoever took over.
+        let tells_a_number = row.target.starts_with("/api/replica/epoch");
+        if row.target.starts_with("/api/") && !tells_a_number {
             assert_ne!(row.scope, "public", "{}", row.target);
         }
     }

@@ -79,6 +79,10 @@ fn journal(logs: &Path) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
+fn joined(logs: &Path) -> Vec<u8> {
+    journal(logs).into_iter().flat_map(|one| one.1).collect()
+}
+
 fn last_pass(shipper: &mut Shipper, source: &mut dyn Source) -> Pass {
     shipper.pass(source, true).unwrap()
 }
@@ -325,22 +329,14 @@ fn garbled_cut_and_missing_answers_cost_a_look_and_nothing_else() {
         let body = format!("{{\"turn\":{number}}}");
         fs::write(place.folder.path().join("configs/a.json"), body).unwrap();
         let _refused = shipper.pass(&mut source, true);
-        let here = journal(&replica.logs());
-        let there = journal(&place.logs())
-            .iter()
-            .flat_map(|one| one.1.clone())
-            .collect::<Vec<_>>();
-        let ours: Vec<u8> = here.into_iter().flat_map(|one| one.1).collect();
-        assert!(there.starts_with(&ours), "{number}");
+        let [ours, theirs] = [&replica.logs(), &place.logs()].map(|logs| joined(logs));
+        assert!(theirs.starts_with(&ours), "{number}");
     }
     until("the copy is whole", || {
         let _refused = shipper.pass(&mut source, true);
+        let paper = fs::read_to_string(replica.folder.path().join("configs/a.json"));
         journal(&replica.logs()) == journal(&place.logs())
-    });
-    until("the configuration is", || {
-        let _refused = shipper.pass(&mut source, true);
-        fs::read_to_string(replica.folder.path().join("configs/a.json"))
-            .is_ok_and(|text| text == "{\"turn\":59}")
+            && paper.is_ok_and(|text| text == "{\"turn\":59}")
     });
 }
 
