@@ -236,6 +236,8 @@ fn a_flipped_bit_in_a_sealed_segment_is_not_taken_over_silently() {
     }
     // Who knows of it may take it as it is.
     let replica = Replica::new();
+    let mut gone = FolderSource::new(files(), Path::new("/nowhere/at/all"));
+    assert!(replica.shipper().pass(&mut gone, true).is_err());
     let mut shipper = replica.shipper_with(|options| options.takes_damaged = true);
     let pass = last_pass(&mut shipper, &mut source_of(&place));
     assert!(pass.apart.is_empty(), "{pass:?}");
@@ -378,13 +380,6 @@ fn configurations_follow_with_their_modes_and_keys_stay_private() {
         .list(&replica.folder.path().join("backups/configs/flags"))
         .unwrap();
     assert_eq!(kept.len(), 2);
-}
-
-#[test]
-fn a_source_that_is_gone_is_not_an_empty_one() {
-    let replica = Replica::new();
-    let mut source = FolderSource::new(files(), Path::new("/nowhere/at/all"));
-    assert!(replica.shipper().pass(&mut source, true).is_err());
 }
 
 #[test]
