@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 use super::families;
 use super::rules::http_rules;
 use super::settings::GivenKeys;
+use crate::base::time;
 use crate::capabilities::ALL;
 use crate::platform::alerts::{self, Alerts};
 use crate::platform::auth::{Gate, KeyRing, KeySpec};
@@ -20,6 +21,7 @@ use crate::platform::config::{
 };
 use crate::platform::hands::Hands;
 use crate::platform::health::{self, Health, State};
+use crate::platform::holds::Holds;
 use crate::platform::http::{Descriptions, LiveRules, Role, Route, Server, ServerParts, Table};
 use crate::platform::lifecycle::{self, Reviver, Tasks};
 use crate::platform::samples::Samples;
@@ -157,6 +159,7 @@ pub fn assemble(
         reviver: Reviver::default(),
         vitals: Vitals::default(),
         switches: Switches::default(),
+        holds: Holds::default(),
         seams,
     };
     let capabilities = build_all(&wiring)?;
@@ -225,6 +228,8 @@ fn watch_health(wiring: &Wiring, capabilities: &[(&'static str, Arc<dyn Capabili
     let daemon = wiring.daemon.clone();
     let told = move || durability(&*engine, daemon.get().rules.durability(EXPOSURES));
     wiring.health.tell("durability", told);
+    let engine = Arc::clone(&wiring.engine);
+    wiring.health.tell("runs", move || runs(&*engine));
     let configs = wiring.configs.clone();
     wiring
         .health
@@ -279,6 +284,19 @@ fn durability(engine: &dyn Engine, exposures: Durability) -> serde_json::Value {
         levels.insert(EXPOSURES.to_owned(), exposures.to_string().into());
     }
     levels.into()
+}
+
+/// How this run began, and how those before it ended.
+fn runs(engine: &dyn Engine) -> serde_json::Value {
+    let Some(runs) = engine.runs() else {
+        return serde_json::Value::Null;
+    };
+    serde_json::json!({
+        "started_at": time::stamp(runs.started_at),
+        "previous_version": runs.previous_version,
+        "previous_clean": runs.previous_clean,
+        "last_unclean_at": runs.last_unclean.map(time::stamp),
+    })
 }
 
 fn configs_state(configs: &ConfigStore) -> State {
@@ -371,6 +389,7 @@ impl App {
         }
         self.samples.close();
         self.configs.close();
+        self.engine.ends_by(self.tasks.reason().unwrap_or("done"));
         self.engine.close();
     }
 }

@@ -101,6 +101,9 @@ pub(super) fn serve_on(
         let served = run(&app, options, &files, given, to).await;
         let _ending = long_work("saving", &files, &clock);
         daemon_file::remove(&*files, home);
+        if served.is_err() {
+            app.tasks.end_by("error");
+        }
         app.close();
         served
     });

@@ -50,6 +50,10 @@ pub(super) fn run(
             facts.push((name, plain(value) + unit));
         }
     }
+    let unclean = report.pointer("/runs/last_unclean_at").map(plain);
+    if let Some(unclean) = unclean.filter(|at| at != "null" && !at.is_empty()) {
+        facts.push(("unclean", format!("the run before the start of {unclean}")));
+    }
     if output.json() {
         let mut whole = json!({
             "running": true, "ready": ready, "report": report, "journals": journals,

@@ -34,6 +34,8 @@ pub struct Tasks {
     failed: Arc<AtomicU64>,
     /// Names of those that panicked since somebody asked.
     fallen: Arc<Mutex<Vec<&'static str>>>,
+    /// Why the process ends.
+    reason: Arc<OnceLock<&'static str>>,
 }
 
 impl Tasks {
@@ -46,6 +48,7 @@ impl Tasks {
             hard,
             failed: Arc::new(AtomicU64::new(0)),
             fallen: Arc::default(),
+            reason: Arc::default(),
         }
     }
 
@@ -57,6 +60,17 @@ impl Tasks {
     /// Cancelled when patience has ended: stop now. Cancels [`Tasks::soft`] too.
     pub fn hard(&self) -> &CancellationToken {
         &self.hard
+    }
+
+    /// Notes why the process ends; the first word counts.
+    pub fn end_by(&self, reason: &'static str) {
+        // A second signal does not change why it began to end.
+        let _told_before = self.reason.set(reason);
+    }
+
+    /// Why the process ends, as far as anybody said.
+    pub fn reason(&self) -> Option<&'static str> {
+        self.reason.get().copied()
     }
 
     /// How many tasks ended in a panic.
@@ -200,6 +214,7 @@ pub fn obey_signals(tasks: &Tasks) -> std::io::Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     let (soft, hard) = (tasks.soft.clone(), tasks.hard.clone());
+    let own = tasks.clone();
     // Not tracked: it ends with the process, and nobody may wait for it.
     #[expect(
         clippy::disallowed_methods,
@@ -207,10 +222,11 @@ pub fn obey_signals(tasks: &Tasks) -> std::io::Result<()> {
     )]
     tokio::spawn(async move {
         loop {
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = int.recv() => {}
-            }
+            let signal = tokio::select! {
+                _ = term.recv() => "SIGTERM",
+                _ = int.recv() => "SIGINT",
+            };
+            own.end_by(signal);
             if soft.is_cancelled() {
                 hard.cancel();
             } else {

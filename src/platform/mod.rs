@@ -8,6 +8,7 @@ pub mod executor;
 pub mod exposure;
 pub mod hands;
 pub mod health;
+pub mod holds;
 pub mod http;
 pub mod lifecycle;
 pub mod limits;

@@ -14,6 +14,7 @@ use super::changes::Changes;
 use super::config::{Config, ConfigKind, ConfigStore, DaemonRules, Live};
 use super::hands::Hands;
 use super::health::Health;
+use super::holds::Holds;
 use super::http::Routes;
 use super::lifecycle::{Reviver, Tasks};
 use super::samples::Samples;
@@ -142,6 +143,8 @@ pub struct Wiring {
     pub vitals: Vitals,
     /// What may act by itself; `flags` sets them, everyone else looks.
     pub switches: Switches,
+    /// What must stay of journals although it is old.
+    pub holds: Holds,
 }
 
 impl Wiring {

@@ -155,13 +155,24 @@ impl Chain {
 /// Whether a line that opens a segment continues the chain from the place that it names itself,
 /// because the segments before it are gone.
 fn names_its_past(own: &OwnLine<'_>) -> bool {
+    past_of(own).is_some()
+}
+
+/// The line that a line which opens a segment continues from: its `seq` and its chain value. `None`
+/// where it does not fit what it says itself.
+pub(super) fn past_of(own: &OwnLine<'_>) -> Option<(u64, ChainValue)> {
     if own.kind != b"segment.opened" {
-        return false;
+        return None;
     }
-    let name = b"\"prev_h\":\"";
-    let named = memchr::memmem::find(own.members, name)
-        .and_then(|at| own.members.get(at + name.len()..)?.first_chunk::<16>());
-    named.is_some_and(|h| finish(&seeded(h), own.covered) == own.h)
+    let after = |name: &[u8]| {
+        let at = memchr::memmem::find(own.members, name)?;
+        own.members.get(at + name.len()..)
+    };
+    let h = *after(b"\"prev_h\":\"")?.first_chunk::<16>()?;
+    let digits = after(b"\"prev_seq\":")?;
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit())?;
+    let seq = std::str::from_utf8(digits.get(..end)?).ok()?.parse().ok()?;
+    (finish(&seeded(&h), own.covered) == own.h).then_some((seq, h))
 }
 
 fn finish(covered: &Sha256, bytes: &[u8]) -> ChainValue {

@@ -13,12 +13,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sha2::Digest;
 use tokio::sync::watch;
 
 pub use super::barred::Barred;
 use super::lines::Lines;
 pub use super::segments::{Seek, SegmentInfo};
+use super::tidying::{Tidied, TidyPlan};
 
 /// A write or a sync that takes longer is stuck (our own choice: ten times what etcd warns of).
 pub const STUCK_AFTER: Duration = Duration::from_secs(10);
@@ -333,6 +335,21 @@ pub enum DocumentError {
 /// Told the name of a document whose text may have changed, on a thread of the engine's own.
 pub type OnDocument = Box<dyn Fn(&str) + Send + Sync>;
 
+/// How the process that holds the storage began, and how those before it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runs {
+    /// When it took the storage.
+    pub started_at: DateTime<Utc>,
+    /// What it is.
+    pub version: &'static str,
+    /// What the one before it was, where it said so.
+    pub previous_version: Option<String>,
+    /// Whether the one before it ended in order; `None` where there was none.
+    pub previous_clean: Option<bool>,
+    /// When a start found last that the run before it had not ended in order.
+    pub last_unclean: Option<DateTime<Utc>>,
+}
+
 /// A right to act that ends by itself, with a number that only grows: whoever holds the
 /// highest wins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -448,6 +465,24 @@ pub trait Engine: Send + Sync + Debug + 'static {
 
     /// Takes or renews a lease. `None` when somebody else holds it.
     fn lease(&self, name: &str, holder: &str, ttl: Duration) -> Option<Lease>;
+
+    /// How this process began, and how those before it ended; `None` where nothing outlives it.
+    fn runs(&self) -> Option<Runs> {
+        None
+    }
+
+    /// Tells why [`Engine::close`] will be called: a word for the record.
+    fn ends_by(&self, _reason: &str) {}
+
+    /// Packs, mends and removes sealed segments as `plan` allows; ends early when `stop` says so.
+    /// Blocks for as long as that takes. Where there are no files there is nothing to do.
+    fn tidy(
+        &self,
+        _plan: &TidyPlan,
+        _stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Tidied, StorageError> {
+        Ok(Tidied::default())
+    }
 
     /// Flushes and syncs everything, refuses what comes after. Blocks until done.
     fn close(&self);

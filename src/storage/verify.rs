@@ -6,24 +6,29 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::anchors::{Anchors, OfStream};
-use super::chain::{Chain, Verdict};
+use super::chain::{self, Chain, Verdict};
 use super::files::names::{self, Sealed};
+use super::files::packing::{self, Damage};
 use super::files::reading::{self, Source};
 use super::files::recover;
 use super::line::{self, ChainValue};
+use super::removed;
 use crate::seams::files::{Files, ReadFile, Stat};
 
 /// Places kept per stream: whoever has more needs a backup, not a longer list.
 const FAULTS_MAX: usize = 100;
+/// What is wrong with a beginning that is not the first line.
+const NO_CLEAN_CUT: &str =
+    "lines before it are missing, and it does not tell which one it continues";
 
 /// A place that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadLine {
     /// File name in the logs folder.
     pub file: String,
-    /// Line in that file, from 1; in a compressed one, of its text.
+    /// Line in that file, from 1; in a compressed one, of its text; 0 where no line is meant.
     pub line: u64,
-    /// Byte at which that line begins.
+    /// Byte at which that line begins; where no line is meant, of the file.
     pub offset: u64,
     /// The line's `seq`, or the one it should have had.
     pub seq: u64,
@@ -55,6 +60,10 @@ pub struct StreamReport {
     pub lines: u64,
     /// Lines that are not ours.
     pub foreign: u64,
+    /// `seq` of the first line; 0 where there is none.
+    pub begins_at: u64,
+    /// When what stood before it was removed, as far as that is on record.
+    pub removed_at: Option<String>,
     /// Segments, sealed ones and the active one.
     pub segments: u64,
     /// `seq` of the last line.
@@ -110,10 +119,25 @@ pub fn verify(
         .collect();
     streams.sort_unstable();
     streams.dedup();
-    streams
+    let reports = streams
         .into_iter()
-        .map(|stream| verify_stream(files, logs, stream, anchors))
-        .collect()
+        .map(|stream| verify_stream(files, logs, stream, anchors));
+    let mut reports = reports.collect::<Result<Vec<_>, _>>()?;
+    if reports.iter().any(|report| report.begins_at > 1) {
+        tell_removals(files, logs, &mut reports);
+    }
+    Ok(reports)
+}
+
+/// Says of each journal without its beginning when that was removed.
+fn tell_removals(files: &dyn Files, logs: &Path, reports: &mut [StreamReport]) {
+    // The record may be gone as well: then nobody knows.
+    let removals = removed::read(files, logs).unwrap_or_default();
+    for report in reports.iter_mut().filter(|report| report.begins_at > 1) {
+        let told = removals.get(&report.stream);
+        let told = told.filter(|told| told.last + 1 == report.begins_at);
+        report.removed_at = told.map(|told| told.at.clone());
+    }
 }
 
 /// Checks the active segment of every stream against the end of what is sealed, and that no sealed
@@ -162,6 +186,11 @@ pub fn verify_stream(
         let source = reading::open_sealed(files, logs, segment, 0);
         let walked = source.and_then(|mut source| walk.sealed(segment, &mut source));
         walked.map_err(in_file(&segment.file))?;
+        if segment.packed {
+            let file = files.open_read(&logs.join(&segment.file));
+            let damage = file.and_then(packing::check);
+            walk.packed(&segment.file, &damage.map_err(in_file(&segment.file))?);
+        }
     }
     walk.active(&active_name, layout.active)
         .map_err(in_file(&active_name))?;
@@ -273,6 +302,19 @@ impl Walk {
         Ok(())
     }
 
+    /// Damage to the file itself, which its text may show nothing of.
+    fn packed(&mut self, file: &str, damage: &[Damage]) {
+        for place in damage {
+            self.bad(BadLine {
+                file: file.to_owned(),
+                line: 0,
+                offset: place.offset,
+                seq: place.seq,
+                what: place.what,
+            });
+        }
+    }
+
     fn unended(&mut self, segment: &Sealed, tail: &[u8], number: u64, offset: u64) {
         // A sealed segment ends with an end of line: this one was changed.
         let place = BadLine {
@@ -358,7 +400,11 @@ impl Walk {
         let own = line::parse(body);
         // Where the first segments were given up, the first line left cannot be checked.
         let late = !self.begun && own.is_some_and(|own| own.seq > 1);
-        self.begun |= own.is_some();
+        let clean = late && own.is_some_and(|own| chain::past_of(&own).is_some());
+        if let Some(own) = own.filter(|_| !self.begun) {
+            self.report.begins_at = own.seq;
+            self.begun = true;
+        }
         if let (Some(own), Some(file)) = (own, self.report.files.last_mut())
             && file.first_seq == 0
         {
@@ -382,7 +428,10 @@ impl Walk {
             {
                 self.bad_suspicion();
             }
-            Verdict::Broken if late => {}
+            Verdict::Broken if late => {
+                place.what = NO_CLEAN_CUT;
+                self.bad(place);
+            }
             Verdict::Broken => {
                 place.seq = self.chain.seq();
                 place.what =
@@ -392,7 +441,10 @@ impl Walk {
             Verdict::Own => {
                 let found = self.chain.seq();
                 let announced = own.is_some_and(|own| own.kind == b"log.truncated");
-                if found != expected && !announced && !late {
+                if late && !clean && !announced {
+                    place.what = NO_CLEAN_CUT;
+                    self.bad(place);
+                } else if found != expected && !announced && !late {
                     place.what = "lines before it are missing";
                     self.bad(place);
                 }

@@ -40,6 +40,10 @@ const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(24);
 /// Failures of other kinds in a row after which pauses grow.
 const PATIENT: u32 = 3;
 
+/// Days without a visit after which how far a mailbox was read need not be known any more: it is
+/// none of ours.
+const MAILBOX_DAYS: i64 = 400;
+
 /// The inbox.
 #[derive(Debug)]
 pub(super) struct Support {
@@ -81,9 +85,15 @@ impl Support {
             }
         })?;
         view.prune(wiring.clock.now() - live.get().rules.retention);
+        let book = Book::new(journal, view);
+        let (held, clock) = (book.clone(), Arc::clone(&wiring.clock));
+        wiring.holds.add(STREAM, move || {
+            let forgotten = clock.now() - TimeDelta::days(MAILBOX_DAYS);
+            held.view().needed_from(forgotten)
+        });
         Ok(Arc::new(Self {
             live,
-            book: Book::new(journal, view),
+            book,
             digests,
             daemon: wiring.daemon.clone(),
             seams: wiring.seams.clone(),

@@ -50,6 +50,8 @@ pub struct SupportView {
     mails: BTreeMap<u64, Entry>,
     numbers: HashMap<(String, u32, u32), u64>,
     places: BTreeMap<String, Place>,
+    /// When each of them was last written down.
+    placed_at: BTreeMap<String, DateTime<Utc>>,
     failures: Option<Failures>,
 }
 
@@ -68,6 +70,7 @@ impl SupportView {
                     pending: read.pending,
                     exists: read.exists,
                 };
+                self.placed_at.insert(read.mailbox.clone(), at);
                 self.places.insert(read.mailbox, place);
             }
             Event::Failed(failed) => {
@@ -148,6 +151,15 @@ impl SupportView {
     /// All mails, by the number of their line.
     pub fn mails(&self) -> &BTreeMap<u64, Entry> {
         &self.mails
+    }
+
+    /// When the oldest line was written that is needed to know how far each mailbox is read and
+    /// since when visits fail. One that was not read since `forgotten` is none of ours any more.
+    pub fn needed_from(&self, forgotten: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let places = self.placed_at.values().copied();
+        let failures = self.failures.map(|failures| failures.since);
+        let held = places.filter(|at| *at >= forgotten).chain(failures);
+        held.min()
     }
 
     /// How far `mailbox` is read.

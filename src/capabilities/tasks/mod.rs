@@ -68,6 +68,12 @@ fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
             Ok(format!("task `{}` is paused", status.name))
         })
     });
+    let paused = scheduler.clone();
+    wiring.holds.add(STREAM, move || {
+        let all = paused.list();
+        let pauses = all.iter().filter_map(|status| status.paused.as_ref());
+        pauses.map(|paused| paused.at).min()
+    });
     let followed = scheduler.clone();
     wiring
         .configs

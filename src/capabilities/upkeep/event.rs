@@ -3,7 +3,8 @@
 //! `upkeep.beat {uptime_secs, resident_bytes, status, troubles}` every minute;
 //! `upkeep.health_checked {status, checks, alerts}`; `upkeep.healed {done, left}`;
 //! `upkeep.snapshot_taken {numbers}`; `upkeep.governance_checked {findings}`;
-//! `upkeep.audited {ok, checks}`.
+//! `upkeep.audited {ok, checks}`; `upkeep.tidied {packed, packed_from_bytes, packed_to_bytes, mended,
+//! removed, removed_bytes, left, is_cut_short}`.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,27 @@ pub struct Beat {
     pub status: String,
     /// The parts that are not well, and why.
     pub troubles: BTreeMap<String, String>,
+}
+
+/// What became of old segments.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Tidied {
+    /// Segments that were packed.
+    pub packed: u64,
+    /// Bytes they had.
+    pub packed_from_bytes: u64,
+    /// Bytes they have.
+    pub packed_to_bytes: u64,
+    /// Packed segments that were damaged and are whole again.
+    pub mended: u64,
+    /// Segments that were removed.
+    pub removed: u64,
+    /// Bytes they had.
+    pub removed_bytes: u64,
+    /// What was left as it is, and why; the first twenty.
+    pub left: Vec<String>,
+    /// It ended early: the next pass goes on.
+    pub is_cut_short: bool,
 }
 
 /// How every part was.

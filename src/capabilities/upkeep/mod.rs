@@ -2,7 +2,8 @@
 //! `logs/upkeep.ndjson`.
 //!
 //! Tasks: `heartbeat` (each minute: a line of life, and an alert for each part that is not well),
-//! `health-monitor`, `self-heal`, `observability-snapshot`, `auto-governance`, `weekly-audit`.
+//! `health-monitor`, `self-heal`, `observability-snapshot`, `auto-governance`, `retention`,
+//! `weekly-audit`.
 //! Endpoints: `/api/metrics/app` and `/public/metrics`. It looks and tidies; it never changes a
 //! flag, a key or a configuration.
 
@@ -14,9 +15,11 @@ mod beat;
 mod config;
 mod governance;
 mod heal;
+mod retention;
 mod snapshot;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -48,6 +51,8 @@ struct Upkeep {
     rules: Live<UpkeepRules>,
     journal: Journal,
     metrics: Arc<AppMetrics>,
+    /// Uptime in seconds at which a filling disk made us tidy last; 0 = never.
+    tidied_at: AtomicU64,
 }
 
 fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
@@ -59,6 +64,7 @@ fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
         rules,
         journal,
         metrics,
+        tidied_at: AtomicU64::new(0),
     }))
 }
 
@@ -103,17 +109,22 @@ type Row = TaskRow<Upkeep>;
 
 /// How long a look at memory may take: it waits for one line of a journal at most.
 const QUICK: Duration = Duration::from_secs(30);
+/// How long tidying may take: 250 GB at 70 MB/s. What is left is the next night's.
+const NIGHT: Duration = Duration::from_hours(1);
 /// How long reading every journal may take: 100 GB at 300 MB/s.
 const LONG: Duration = Duration::from_mins(6);
 
-static ROWS: [Row; 6] = [
+static ROWS: [Row; 7] = [
     Row {
         name: "heartbeat",
         about: "a line of life, a word to the service manager, an alert for each sick part",
         cadence: DefaultCadence::every_secs(60),
         limit: QUICK,
         acts: false,
-        run: |upkeep, pass| Box::pin(beat::beat(upkeep, pass)),
+        run: |upkeep, pass| {
+            retention::hurry(upkeep, pass);
+            Box::pin(beat::beat(upkeep, pass))
+        },
     },
     Row {
         name: "health-monitor",
@@ -146,6 +157,14 @@ static ROWS: [Row; 6] = [
         limit: QUICK,
         acts: false,
         run: |upkeep, pass| Box::pin(governance::check(upkeep, pass)),
+    },
+    Row {
+        name: "retention",
+        about: "compress old segments of journals, mend them, remove what need not be kept",
+        cadence: DefaultCadence::utc("5 0 * * *"),
+        limit: NIGHT,
+        acts: true,
+        run: |upkeep, pass| Box::pin(retention::tidy(upkeep, pass)),
     },
     Row {
         name: "weekly-audit",

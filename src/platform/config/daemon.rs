@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::kind::{Config, schema_of, typed};
 use super::outbound::{self, RawOutbound};
+use super::retention;
 use crate::base::json::{Path, Tree};
 use crate::base::names;
 use crate::base::problems::Problems;
@@ -90,6 +91,14 @@ struct RawJournals {
     /// system, `interval:1s` = handed to the system and on the medium within that time (s or ms).
     /// `always` where nothing is said. `exposures` are the first exposures within `experiments`.
     durability: BTreeMap<String, String>,
+    /// Days after its last line at which a sealed segment is compressed; 0 = never. Default 7.
+    /// Every zstd program reads it; the task `retention` does it at night.
+    #[schemars(range(max = 36_500))]
+    compress_after_days: u32,
+    /// Days that lines are kept, by journal; a sealed segment is removed when all of its lines are
+    /// older. A journal that is not named is kept for ever. Only journals that mean the same
+    /// without their beginning may be named.
+    retention_days: BTreeMap<String, u32>,
 }
 
 impl Default for RawDaemon {
@@ -111,6 +120,10 @@ impl Default for RawDaemon {
 /// `write(2)` and on the medium within a second: one that a power cut takes is recorded at the
 /// user's next assignment.
 pub const EXPOSURES: &str = "exposures";
+
+/// Days that a sealed segment stays plain by default: who looks at the last week with `grep` needs
+/// no other tool.
+const COMPRESS_AFTER_DAYS: u32 = 7;
 
 /// Bytes in reserve by default. Source: rule L9 of the reliability notes.
 const DEFAULT_RESERVE_BYTES: u64 = 8 << 20;
@@ -142,6 +155,8 @@ impl Default for RawJournals {
             segment_bytes: 64 << 20,
             segment_age_hours: 24,
             durability: [(EXPOSURES.to_owned(), "interval:1s".to_owned())].into(),
+            compress_after_days: COMPRESS_AFTER_DAYS,
+            retention_days: BTreeMap::new(),
         }
     }
 }
@@ -165,6 +180,10 @@ pub struct DaemonRules {
     pub segment_age: Duration,
     /// Bytes in reserve.
     pub reserve_bytes: u64,
+    /// Age at which a sealed segment is packed; `None` = never.
+    pub compress_after: Option<Duration>,
+    /// Days that lines are kept, by journal; others are kept for ever.
+    pub retention_days: BTreeMap<String, u32>,
     durability: BTreeMap<String, Durability>,
 }
 
@@ -275,6 +294,8 @@ fn check(raw: RawDaemon, problems: &mut Problems) -> Option<DaemonRules> {
     }
     let outbound = outbound::checked(&raw.outbound, problems);
     let durability = durabilities(&raw.journals.durability, problems);
+    retention::check(&raw.journals.retention_days, problems);
+    let compress_days = raw.journals.compress_after_days;
     if problems.count() > before {
         return None;
     }
@@ -287,6 +308,9 @@ fn check(raw: RawDaemon, problems: &mut Problems) -> Option<DaemonRules> {
         segment_bytes: raw.journals.segment_bytes,
         segment_age: Duration::from_hours(u64::from(raw.journals.segment_age_hours)),
         reserve_bytes: raw.reserve_bytes,
+        compress_after: (compress_days > 0)
+            .then(|| Duration::from_hours(24 * u64::from(compress_days))),
+        retention_days: raw.journals.retention_days,
         durability,
     })
 }

@@ -14,14 +14,17 @@ mod mending;
 pub(in crate::storage) mod names;
 mod notices;
 mod opening;
+pub(in crate::storage) mod packing;
 pub(in crate::storage) mod reader;
 pub(in crate::storage) mod reading;
 pub(in crate::storage) mod recover;
 mod replaced;
 mod room;
+mod runs;
 mod seek;
 pub(in crate::storage) mod segment;
 mod stream;
+mod tidying;
 mod unseen;
 mod watching;
 mod writer;
@@ -29,7 +32,8 @@ mod writer;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -52,11 +56,12 @@ use self::stream::Stream;
 use self::watching::Watch;
 use super::engine::{
     Appending, Barred, Chunk, Document, DocumentError, Durability, Durable, Engine, Expect, Lease,
-    Mark, Medium, OnCommit, OnDocument, Revision, Seek, SegmentInfo, StorageError, StreamHealth,
+    Mark, Medium, OnCommit, OnDocument, Revision, Runs, Seek, SegmentInfo, StorageError, StreamHealth,
     StreamOptions,
 };
 use super::lines::Lines;
 use super::replies;
+use super::tidying::{Tidied, TidyPlan};
 use crate::seams::clock::Clock;
 use crate::seams::files::Files;
 
@@ -121,6 +126,13 @@ pub struct FilesEngine {
     streams: Arc<Streams>,
     seeker: Seeker,
     threads: Mutex<Threads>,
+    /// Held by the pass that tidies, and once by whoever closes.
+    tidying: Mutex<()>,
+    closing: AtomicBool,
+    /// When it was taken, by the clock's uptime.
+    begun: Duration,
+    runs: OnceLock<Runs>,
+    reason: OnceLock<String>,
 }
 
 impl FilesEngine {
@@ -167,6 +179,11 @@ impl FilesEngine {
             configs,
             streams: Arc::default(),
             seeker: Seeker::default(),
+            tidying: Mutex::default(),
+            closing: AtomicBool::new(false),
+            begun: env.clock.uptime(),
+            runs: OnceLock::new(),
+            reason: OnceLock::new(),
             threads: Mutex::new(Threads {
                 home: Some(home),
                 ..Threads::default()
@@ -184,11 +201,8 @@ impl FilesEngine {
                 if let Some(stream) = self.stream(notices::STREAM) {
                     self.env.notices.write_to(&stream);
                 }
-                let pid = std::process::id().to_string();
-                let members = [("pid", &*pid), ("boot", &*self.env.boot_id)];
-                self.env
-                    .notices
-                    .write("storage.started", "storage", &members);
+                // Once: there is no second beginning.
+                let _begun_before = self.runs.set(runs::begin(self, &self.env));
                 epoch::note(&*self.env.files, self.env.lookout.home(), &self.env.notices);
             }
             Err(error) => tracing::warn!(%error, "storage cannot note what happens to it"),
@@ -206,6 +220,18 @@ impl FilesEngine {
     pub fn has_change_notices(&self) -> bool {
         let threads = self.threads();
         threads.watch.as_ref().is_some_and(Watch::has_notices)
+    }
+
+    /// Health knows of each stream how many segments it has.
+    fn count_segments(&self) {
+        let Ok(listed) = self.env.files.list(&self.env.logs) else {
+            return;
+        };
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        for (name, stream) in streams.iter() {
+            let sealed = names::segments_of(name, &listed).len() as u64;
+            stream.note(|health| health.segments = sealed + 1);
+        }
     }
 
     fn threads(&self) -> MutexGuard<'_, Threads> {
@@ -464,12 +490,46 @@ impl Engine for FilesEngine {
         self.leases.take(name, holder, ttl)
     }
 
+    fn runs(&self) -> Option<Runs> {
+        self.runs.get().cloned()
+    }
+
+    fn ends_by(&self, reason: &str) {
+        // The first word counts: what comes after it is only how it ends.
+        let _told_before = self.reason.set(reason.to_owned());
+    }
+
+    fn tidy(
+        &self,
+        plan: &TidyPlan,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Tidied, StorageError> {
+        let _turn = self.tidying.lock().unwrap_or_else(PoisonError::into_inner);
+        let stop = || self.closing.load(Ordering::Relaxed) || stop();
+        if stop() {
+            return Err(StorageError::Closed);
+        }
+        let tidying = tidying::Tidying {
+            env: &self.env,
+            plan,
+            stop: &stop,
+            done: Tidied::default(),
+        };
+        let done = tidying.run();
+        self.count_segments();
+        done
+    }
+
     fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+        drop(self.tidying.lock());
         let mut threads = self.threads();
         if std::mem::replace(&mut threads.closed, true) {
             return;
         }
-        self.env.notices.write("storage.stopped", "storage", &[]);
+        let uptime = self.env.clock.uptime().saturating_sub(self.begun);
+        let reason = self.reason.get().map(String::as_str);
+        runs::end(&self.env.notices, reason, uptime.as_secs());
         let watch = threads.watch.take();
         let keeper = threads.keeper.take();
         let mut writing = std::mem::take(&mut threads.writing);

@@ -1,6 +1,7 @@
 //! What storage has to say about itself: a warning for whoever watches the process, and a line in
 //! the stream `storage`. Best effort by design: nothing ever waits for it.
 
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, OnceLock, Weak};
 
 use super::stream::Stream;
@@ -43,18 +44,62 @@ impl Notices {
 
     /// Notes something that is no cause for a warning.
     pub(super) fn write(&self, kind: &'static str, about: &str, members: &[(&str, &str)]) {
+        self.write_with(kind, about, |out| push_members(out, members));
+    }
+
+    /// The same with members that `more` writes, each after a comma.
+    pub(super) fn write_with(
+        &self,
+        kind: &'static str,
+        about: &str,
+        more: impl FnOnce(&mut Vec<u8>),
+    ) {
+        if let Some(stream) = self.stream.get().and_then(Weak::upgrade) {
+            let lines = self.compose(kind, about, more);
+            drop(stream.enqueue(Expect::Any, None, lines, None));
+        }
+    }
+
+    /// Notes something before what it tells of is done; whether it is written. Blocks.
+    pub(super) fn write_first(
+        &self,
+        kind: &'static str,
+        about: &str,
+        members: &[(&str, &str)],
+    ) -> bool {
         let Some(stream) = self.stream.get().and_then(Weak::upgrade) else {
-            return;
+            return false;
         };
+        let lines = self.compose(kind, about, |out| push_members(out, members));
+        let (tell, told) = sync_channel(1);
+        let committed = Box::new(move |outcome: &Result<_, _>| {
+            // Whoever waits is still there: it waits for this.
+            let _waiting = tell.send(outcome.is_ok());
+        });
+        drop(stream.enqueue(Expect::Any, None, lines, Some(committed)));
+        stream.nudge();
+        told.recv().unwrap_or(false)
+    }
+
+    fn compose(
+        &self,
+        kind: &'static str,
+        about: &str,
+        more: impl FnOnce(&mut Vec<u8>),
+    ) -> Lines {
         let mut lines = Lines::new();
         lines.push(kind, self.clock.now(), |out| {
             member(out, "about", about);
-            for (name, value) in members {
-                out.push(b',');
-                member(out, name, value);
-            }
+            more(out);
         });
-        drop(stream.enqueue(Expect::Any, None, lines, None));
+        lines
+    }
+}
+
+fn push_members(out: &mut Vec<u8>, members: &[(&str, &str)]) {
+    for (name, value) in members {
+        out.push(b',');
+        member(out, name, value);
     }
 }
 

@@ -6,10 +6,11 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::names::{self, Sealed};
+use super::packing;
 use crate::seams::files::{Files, ReadFile, Stat};
 use crate::storage::engine::{Chunk, Mark, StorageError};
-use crate::storage::line;
 use crate::storage::times::Times;
+use crate::storage::{chain, line};
 
 /// Bytes per read: large enough that system calls vanish beside the copying, small enough for the
 /// second-level cache. Measured on the benchmark machine: 256 KiB to 4 MiB differ by less than 5 %.
@@ -61,15 +62,7 @@ pub(in crate::storage) fn open_sealed(
             opened => return plain(opened?, offset, u64::MAX),
         }
     };
-    let raw = plain(files.open_read(&logs.join(packed))?, 0, u64::MAX)?;
-    let mut unpacked = zstd::stream::read::Decoder::new(raw)?;
-    if offset > 0 {
-        let skipped = io::copy(&mut unpacked.by_ref().take(offset), &mut io::sink())?;
-        if skipped < offset {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    Ok(Box::new(unpacked))
+    packing::open_text(files.open_read(&logs.join(packed))?, offset)
 }
 
 /// Hands stretches of whole lines to `sink`; gives back what follows the last end of line.
@@ -213,9 +206,16 @@ impl Scan<'_> {
         for segment in &layout.sealed {
             let mut offset = 0;
             if !begun {
-                if segment.first != from.segment {
+                if segment.first == from.seq + 1 && segment.first != from.segment {
+                    // The segment of the mark is gone, up to its last line.
+                    begun =
+                        self.continues(from, || open_sealed(self.files, self.logs, segment, 0))?;
+                }
+                if !begun && segment.first != from.segment {
                     continue;
                 }
+            }
+            if !begun {
                 if segment.last < from.seq {
                     return Err(self.bad_mark());
                 }
@@ -224,8 +224,11 @@ impl Scan<'_> {
                 self.check(from, |at| open_sealed(self.files, self.logs, segment, at))?;
             }
             let stop_after = segment.suspect.then_some(segment.last);
-            let mut source = open_sealed(self.files, self.logs, segment, offset)
-                .map_err(|error| self.unreadable(error))?;
+            let mut source = match open_sealed(self.files, self.logs, segment, offset) {
+                // Removed since it was listed, by whoever removes what is old.
+                Err(error) if offset == 0 && self.is_gone(segment, &error) => continue,
+                opened => opened.map_err(|error| self.unreadable(error))?,
+            };
             if self.pour(&mut source, segment.first, offset, stop_after, sink)? {
                 return Ok(());
             }
@@ -270,6 +273,13 @@ impl Scan<'_> {
     ) -> Result<(), StorageError> {
         let first = first_seq(&*file);
         let mut offset = 0;
+        let begun = begun
+            || first == from.seq + 1
+                && first != from.segment
+                && self.continues(from, || {
+                    let path = names::active(self.logs, self.stream);
+                    plain(self.files.open_read(&path)?, 0, limit)
+                })?;
         if !begun {
             if first != from.segment || from.offset > limit {
                 return Err(self.bad_mark());
@@ -285,6 +295,33 @@ impl Scan<'_> {
         let mut source = plain(file, offset, limit).map_err(|error| self.unreadable(error))?;
         self.pour(&mut source, first, offset, None, sink)?;
         Ok(())
+    }
+
+    /// Whether what `open` gives begins with a line that names the mark's line as the one before it.
+    fn continues(
+        &self,
+        from: &Mark,
+        open: impl FnOnce() -> io::Result<Source>,
+    ) -> Result<bool, StorageError> {
+        let mut past = None;
+        let read = open().and_then(|mut source| {
+            whole_lines(&mut source, &mut |whole| {
+                let own = lines_of(whole).find_map(|line| line::parse(line.strip_suffix(b"\n")?));
+                past = own.and_then(|own| chain::past_of(&own));
+                ControlFlow::Break(())
+            })
+        });
+        read.map_err(|error| self.unreadable(error))?;
+        Ok(past == Some((from.seq, from.h)))
+    }
+
+    /// Whether a segment that could not be opened is not there any more under any name.
+    fn is_gone(&self, segment: &Sealed, error: &io::Error) -> bool {
+        error.kind() == io::ErrorKind::NotFound
+            && self.files.list(self.logs).is_ok_and(|listed| {
+                let left = names::segments_of(self.stream, &listed);
+                left.iter().all(|one| one.first > segment.last)
+            })
     }
 
     /// Whether the mark's line ends where the mark says it does.

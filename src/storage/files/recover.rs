@@ -86,8 +86,8 @@ pub(in crate::storage) fn end_of(
         }
     })?;
     end.foreign(&tail);
-    if end.seq() < segment.last {
-        // Its last line is damaged: the number is taken all the same.
+    if end.seq() != segment.last {
+        // Its last line is damaged: the number is the one that the name tells.
         end.skip_to(segment.last);
     }
     Ok(end)

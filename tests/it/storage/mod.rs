@@ -11,6 +11,7 @@ mod faults;
 mod logs;
 mod meddling;
 mod mended;
+mod packing;
 mod replica;
 mod rotation;
 mod seeking;
