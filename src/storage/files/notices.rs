@@ -81,12 +81,7 @@ impl Notices {
         told.recv().unwrap_or(false)
     }
 
-    fn compose(
-        &self,
-        kind: &'static str,
-        about: &str,
-        more: impl FnOnce(&mut Vec<u8>),
-    ) -> Lines {
+    fn compose(&self, kind: &'static str, about: &str, more: impl FnOnce(&mut Vec<u8>)) -> Lines {
         let mut lines = Lines::new();
         lines.push(kind, self.clock.now(), |out| {
             member(out, "about", about);

@@ -75,14 +75,22 @@ pub(super) fn begin(engine: &FilesEngine, env: &Env) -> Runs {
     let now = env.clock.now();
     let clean = (past.starts > 0).then_some(!past.open);
     let pid = std::process::id().to_string();
-    let texts = [("pid", &*pid), ("boot", &*env.boot_id), ("version", VERSION)];
+    let texts = [
+        ("pid", &*pid),
+        ("boot", &*env.boot_id),
+        ("version", VERSION),
+    ];
     env.notices.write_with(STARTED, STREAM, |out| {
         for (name, value) in texts {
             out.push(b',');
             member(out, name, value);
         }
         if let Some(clean) = clean {
-            out.extend_from_slice(if clean { b",\"clean\":true" } else { b",\"clean\":false" });
+            out.extend_from_slice(if clean {
+                b",\"clean\":true"
+            } else {
+                b",\"clean\":false"
+            });
         }
         if let Some(version) = &past.version {
             out.push(b',');
