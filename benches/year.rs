@@ -1,7 +1,7 @@
 //! A year on a stepped clock: 50 million events of 100,000 users in 365 days through the route, the
 //! view and the engine, with a beat of upkeep each minute; segments are sealed by the day, packed
-//! after a week and, where retention says so, removed. Then the real program starts on what is left:
-//! from its checkpoint and without one.
+//! after a week and, where retention says so, removed. Then the real program starts on what is
+//! left: from its checkpoint and without one.
 //!
 //! `cargo bench --bench year [-- EVENTS]`. Needs about 4 GB of disk and ten minutes.
 #![expect(
@@ -46,6 +46,8 @@ const DAYS: u64 = 365;
 const LINES: u64 = 100;
 /// Calls in work at a time.
 const IN_WORK: usize = 64;
+/// What a beat says.
+const BEAT: &[u8] = br#""uptime_secs":86400,"resident_bytes":41943040,"status":"ok","troubles":{}"#;
 /// Days that the journal `upkeep` is kept.
 const UPKEEP_DAYS: i64 = 90;
 
@@ -201,9 +203,7 @@ impl Year {
         let mut lines = Lines::new();
         for minute in 0..60 {
             lines.push("upkeep.beat", now + TimeDelta::minutes(minute), |out| {
-                out.extend_from_slice(
-                    b"\"uptime_secs\":86400,\"resident_bytes\":41943040,\"status\":\"ok\",\"troubles\":{}",
-                );
+                out.extend_from_slice(BEAT);
             });
         }
         let writing = self.engine.append("upkeep", Expect::Any, None, lines, None);

@@ -82,6 +82,8 @@ fn told(report: &StreamReport) -> Value {
         "journal": report.stream,
         "ok": report.bad_lines == 0,
         "lines": report.lines,
+        "begins_at": report.begins_at,
+        "removed_at": report.removed_at,
         "last_seq": report.last_seq,
         "segments": report.segments,
         "foreign_lines": report.foreign,
@@ -123,6 +125,14 @@ fn show(reports: &[StreamReport], output: &mut Output) -> Result<(), Failure> {
                 "first bad line of `{}`: `logs/{}`, line {}, seq {}: {}",
                 report.stream, bad.file, bad.line, bad.seq, bad.what
             ))?;
+        }
+        if report.begins_at > 1 {
+            let (name, first) = (&report.stream, report.begins_at);
+            let why = match &report.removed_at {
+                Some(at) => format!("older lines were removed by retention on {at}"),
+                None => "older lines are gone, and no record tells when".to_owned(),
+            };
+            output.talk(&format!("`{name}` begins at line {first}: {why}"));
         }
         if report.tail_bytes > 0 {
             let (name, bytes) = (&report.stream, report.tail_bytes);

@@ -1,5 +1,5 @@
-//! What may be done to the old part of journals, and what was done: packing sealed segments, mending
-//! packed ones, removing those that are older than anybody wants them.
+//! What may be done to the old part of journals, and what was done: packing sealed segments,
+//! mending packed ones, removing those that are older than anybody wants them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -68,11 +68,11 @@ fn build(wiring: &Wiring) -> anyhow::Result<Arc<dyn Capability>> {
             Ok(format!("task `{}` is paused", status.name))
         })
     });
-    let paused = scheduler.clone();
+    let held = scheduler.clone();
     wiring.holds.add(STREAM, move || {
-        let all = paused.list();
-        let pauses = all.iter().filter_map(|status| status.paused.as_ref());
-        pauses.map(|paused| paused.at).min()
+        let all = held.list();
+        let since = all.iter().filter_map(|status| status.paused.as_ref());
+        since.map(|one| one.at).min()
     });
     let followed = scheduler.clone();
     wiring

@@ -3,8 +3,8 @@
 //! `upkeep.beat {uptime_secs, resident_bytes, status, troubles}` every minute;
 //! `upkeep.health_checked {status, checks, alerts}`; `upkeep.healed {done, left}`;
 //! `upkeep.snapshot_taken {numbers}`; `upkeep.governance_checked {findings}`;
-//! `upkeep.audited {ok, checks}`; `upkeep.tidied {packed, packed_from_bytes, packed_to_bytes, mended,
-//! removed, removed_bytes, left, is_cut_short}`.
+//! `upkeep.audited {ok, checks}`; `upkeep.tidied {packed, packed_from_bytes, packed_to_bytes,
+//! mended, removed, removed_bytes, left, is_cut_short}`.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! Retention: packs sealed segments, mends packed ones, and removes what nobody wants to keep, as
-//! `journals` in `configs/echopilot.json` says. At night; sooner, and never more than that, when the
-//! disk fills.
+//! `journals` in `configs/echopilot.json` says. At night; sooner, and never more than that, when
+//! the disk fills.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

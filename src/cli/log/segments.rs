@@ -10,7 +10,7 @@ use crate::base::names;
 use crate::cli::failure::Failure;
 use crate::seams::files::{Files, ReadFile};
 use crate::storage::engine::Seek;
-use crate::storage::files::locate;
+use crate::storage::files::{locate, text_of};
 use crate::storage::line;
 
 /// Bytes per read.
@@ -225,17 +225,15 @@ impl<'a> Journal<'a> {
             }
             Err(error) => return Err(failed(error)),
         };
-        let raw = Reader(&mut *file);
         // Lines after `last` in a suspect segment stand again in the next one.
         let mut counted = |line: &[u8]| match own(line) {
             Some(seq) if seq > segment.last => Ok(()),
             _ => sink(line),
         };
         let read = if packed {
-            zstd::stream::read::Decoder::new(raw)
-                .map(|unpacked| whole_lines(unpacked, &mut counted))
+            text_of(file).map(|unpacked| whole_lines(unpacked, &mut counted))
         } else {
-            Ok(whole_lines(raw, &mut counted))
+            Ok(whole_lines(Reader(&mut *file), &mut counted))
         };
         match read {
             Ok(Ok(_)) => Ok(()),

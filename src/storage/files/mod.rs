@@ -8,6 +8,7 @@
 pub(in crate::storage) mod documents;
 pub mod epoch;
 mod home;
+mod joined;
 mod keeper;
 mod leases;
 mod mending;
@@ -40,6 +41,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use home::{OpenError, boot_id};
+pub use packing::text_of;
 pub use reader::{FilesReader, HeldHome};
 
 use self::documents::Documents;
@@ -56,8 +58,8 @@ use self::stream::Stream;
 use self::watching::Watch;
 use super::engine::{
     Appending, Barred, Chunk, Document, DocumentError, Durability, Durable, Engine, Expect, Lease,
-    Mark, Medium, OnCommit, OnDocument, Revision, Runs, Seek, SegmentInfo, StorageError, StreamHealth,
-    StreamOptions,
+    Mark, Medium, OnCommit, OnDocument, Revision, Runs, Seek, SegmentInfo, StorageError,
+    StreamHealth, StreamOptions,
 };
 use super::lines::Lines;
 use super::replies;
@@ -220,18 +222,6 @@ impl FilesEngine {
     pub fn has_change_notices(&self) -> bool {
         let threads = self.threads();
         threads.watch.as_ref().is_some_and(Watch::has_notices)
-    }
-
-    /// Health knows of each stream how many segments it has.
-    fn count_segments(&self) {
-        let Ok(listed) = self.env.files.list(&self.env.logs) else {
-            return;
-        };
-        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
-        for (name, stream) in streams.iter() {
-            let sealed = names::segments_of(name, &listed).len() as u64;
-            stream.note(|health| health.segments = sealed + 1);
-        }
     }
 
     fn threads(&self) -> MutexGuard<'_, Threads> {
@@ -504,20 +494,7 @@ impl Engine for FilesEngine {
         plan: &TidyPlan,
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<Tidied, StorageError> {
-        let _turn = self.tidying.lock().unwrap_or_else(PoisonError::into_inner);
-        let stop = || self.closing.load(Ordering::Relaxed) || stop();
-        if stop() {
-            return Err(StorageError::Closed);
-        }
-        let tidying = tidying::Tidying {
-            env: &self.env,
-            plan,
-            stop: &stop,
-            done: Tidied::default(),
-        };
-        let done = tidying.run();
-        self.count_segments();
-        done
+        self.tidy_now(plan, stop)
     }
 
     fn close(&self) {

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use super::joined;
 use super::names::{self, Sealed};
 use super::packing;
 use crate::seams::files::{Files, ReadFile, Stat};
@@ -181,6 +182,19 @@ pub(in crate::storage) fn layout(
     ))
 }
 
+/// Where a piece of a scan begins.
+#[derive(Clone, Copy)]
+struct Place {
+    /// First `seq` of the segment.
+    segment: u64,
+    offset: u64,
+    /// `seq` of the line before it.
+    before: u64,
+    is_sealed: bool,
+    /// `seq` of the last line that counts.
+    stop_after: Option<u64>,
+}
+
 /// A scan under way.
 pub(super) struct Scan<'a> {
     pub(super) files: &'a dyn Files,
@@ -229,7 +243,18 @@ impl Scan<'_> {
                 Err(error) if offset == 0 && self.is_gone(segment, &error) => continue,
                 opened => opened.map_err(|error| self.unreadable(error))?,
             };
-            if self.pour(&mut source, segment.first, offset, stop_after, sink)? {
+            let place = Place {
+                segment: segment.first,
+                offset,
+                before: if offset > 0 {
+                    from.seq
+                } else {
+                    segment.first.saturating_sub(1)
+                },
+                is_sealed: true,
+                stop_after,
+            };
+            if self.pour(&mut source, place, sink)? {
                 return Ok(());
             }
         }
@@ -293,11 +318,18 @@ impl Scan<'_> {
             })?;
         }
         let mut source = plain(file, offset, limit).map_err(|error| self.unreadable(error))?;
-        self.pour(&mut source, first, offset, None, sink)?;
+        let place = Place {
+            segment: first,
+            offset,
+            before: 0,
+            is_sealed: false,
+            stop_after: None,
+        };
+        self.pour(&mut source, place, sink)?;
         Ok(())
     }
 
-    /// Whether what `open` gives begins with a line that names the mark's line as the one before it.
+    /// Whether what `open` gives begins with a line that names the mark's line as the one before.
     fn continues(
         &self,
         from: &Mark,
@@ -353,36 +385,52 @@ impl Scan<'_> {
     fn pour(
         &self,
         source: &mut dyn Read,
-        segment: u64,
-        offset: u64,
-        stop_after: Option<u64>,
+        place: Place,
         sink: &mut dyn FnMut(Chunk<'_>) -> ControlFlow<()>,
     ) -> Result<bool, StorageError> {
-        let mut at = offset;
+        let Place {
+            segment,
+            offset,
+            before,
+            is_sealed,
+            stop_after,
+        } = place;
+        let (mut at, mut seq) = (offset, before);
         let mut enough = false;
+        let mut hand_over = |bytes: &[u8], at: &mut u64| {
+            let end = last_own(bytes).map(|(seq, h, end)| Mark {
+                seq,
+                h,
+                segment,
+                offset: *at + end as u64,
+            });
+            *at += bytes.len() as u64;
+            enough = !bytes.is_empty() && sink(Chunk { bytes, end }).is_break();
+            enough
+        };
         let rest = whole_lines(source, &mut |whole| {
             let (bytes, over) = match stop_after {
                 None => (whole, false),
                 Some(last) => up_to(whole, last),
             };
-            let end = last_own(bytes).map(|(seq, h, end)| Mark {
-                seq,
-                h,
-                segment,
-                offset: at + end as u64,
-            });
-            at += bytes.len() as u64;
-            if !bytes.is_empty() && sink(Chunk { bytes, end }).is_break() {
-                enough = true;
-                return ControlFlow::Break(());
-            }
-            if over {
+            let last = last_own(bytes).map_or(seq, |(seq, ..)| seq);
+            let numbers = last.checked_sub(std::mem::replace(&mut seq, last));
+            let apart = (is_sealed && joined::is_suspicious(bytes, numbers))
+                .then(|| joined::split(bytes))
+                .flatten();
+            if hand_over(apart.as_deref().unwrap_or(bytes), &mut at) || over {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             }
         });
-        rest.map(|_| enough).map_err(|error| self.unreadable(error))
+        let rest = rest.map_err(|error| self.unreadable(error))?;
+        // A sealed segment ends with an end of line, or with what a flipped bit has made of it.
+        let ended = is_sealed.then(|| joined::ended(&rest)).flatten();
+        if let Some(ended) = ended.filter(|_| stop_after.is_none()) {
+            hand_over(&ended, &mut at);
+        }
+        Ok(enough)
     }
 
     pub(super) fn unreadable(&self, error: io::Error) -> StorageError {

@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::names::Sealed;
+use super::packing::Packed;
 use super::reading::{self, Layout, Scan};
 use crate::seams::files::{Files, ReadFile};
 use crate::storage::engine::{Mark, StorageError};
@@ -396,14 +397,16 @@ fn gather(source: &mut dyn Read, last: Option<u64>) -> io::Result<Times> {
     Ok(times)
 }
 
-/// The file itself, where it is not compressed.
+/// The text of the file, where it can be read at any place: of a compressed one if its table says
+/// where.
 fn open_plain(
     files: &dyn Files,
     logs: &Path,
     sealed: &Sealed,
 ) -> io::Result<Option<Box<dyn ReadFile>>> {
     if sealed.packed {
-        return Ok(None);
+        let packed = Packed::open(files.open_read(&logs.join(&sealed.file))?)?;
+        return packed.map(Packed::into_text).transpose();
     }
     match files.open_read(&logs.join(&sealed.file)) {
         Ok(file) => Ok(Some(file)),

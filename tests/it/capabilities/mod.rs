@@ -18,6 +18,7 @@ mod keys;
 mod logs;
 mod outbox;
 mod probes;
+mod retention;
 mod slo;
 mod support;
 mod tasks;

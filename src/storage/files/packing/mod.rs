@@ -16,12 +16,14 @@
 //! What was made by `zstd --rm` has no table and is read from its beginning.
 
 mod check;
+mod file;
 mod format;
 mod parity;
 mod read;
 mod write;
 
 pub(in crate::storage) use check::{Damage, check};
+pub use read::text_of;
 pub(in crate::storage) use read::{Packed, open_text, text_facts};
 pub(in crate::storage) use write::{Facts, Packing, text_sum};
 

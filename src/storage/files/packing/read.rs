@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use zstd::bulk::Decompressor;
 
+use super::file::TextFile;
 use super::format::{HEADER_LEN, Landmark, MAGIC, TRAILER_LEN, Table};
 use super::parity::{mended_range, read_at};
 use super::{narrow, wide};
-use crate::seams::files::ReadFile;
+use crate::seams::files::{ReadFile, Stat};
 use crate::storage::files::reading::Source;
 
 /// Bytes per read while a damaged file is searched for its other table.
@@ -150,15 +151,62 @@ impl Packed {
         raw.map(|_| None)
     }
 
+    /// Bytes of the text.
+    pub(super) fn text_len(&self) -> u64 {
+        self.table.text_len
+    }
+
+    /// State of the packed file.
+    pub(super) fn stat(&self) -> io::Result<Stat> {
+        self.file.stat()
+    }
+
+    /// The text as if it were a plain file.
+    pub(in crate::storage) fn into_text(self) -> io::Result<Box<dyn ReadFile>> {
+        Ok(Box::new(TextFile::of(self)?))
+    }
+
+    /// The frame that holds a byte of the text, and where in the text it begins.
+    pub(super) fn frame_of(&self, offset: u64) -> Option<(usize, u64)> {
+        let frames = &self.table.frames;
+        let after = frames.partition_point(|frame| frame.text_offset <= offset);
+        let frame = frames.get(after.checked_sub(1)?)?;
+        (offset < self.table.text_len).then_some((after - 1, frame.text_offset))
+    }
+
+    /// The text of frame `index` and what had to be done for it. Where it is lost there are zeros
+    /// in its place: what comes after keeps its place, and who looks for damage finds them.
+    pub(super) fn frame_or_zeros(
+        &self,
+        index: usize,
+        unpack: &mut Decompressor<'_>,
+    ) -> io::Result<(Vec<u8>, Care)> {
+        if let Some((text, mended)) = self.frame(index, unpack)? {
+            let care = if mended > 0 { Care::Mended } else { Care::None };
+            return Ok((text, care));
+        }
+        let start = self
+            .table
+            .frames
+            .get(index)
+            .map_or(0, |one| one.text_offset);
+        let (_, end) = self.table.end_of(index);
+        let mut zeros = vec![0; narrow(end - start)?];
+        if let Some(last) = zeros.last_mut() {
+            *last = b'\n';
+        }
+        Ok((zeros, Care::Lost))
+    }
+
     /// The text from `offset` on.
     fn text_from(self, offset: u64) -> io::Result<Text> {
         if offset > self.table.text_len {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let frames = &self.table.frames;
-        let next = frames.partition_point(|frame| frame.text_offset <= offset);
-        let next = next.saturating_sub(1);
-        let start = frames.get(next).map_or(0, |frame| frame.text_offset);
+        let (next, start) = self.frame_of(offset).unwrap_or_else(|| {
+            // At the very end there is nothing to unpack.
+            (self.table.frames.len(), offset)
+        });
         Ok(Text {
             next,
             skip: narrow(offset - start)?,
@@ -169,6 +217,14 @@ impl Packed {
             packed: self,
         })
     }
+}
+
+/// What had to be done to read a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Care {
+    None,
+    Mended,
+    Lost,
 }
 
 /// The text of a packed segment, as it is read.
@@ -186,46 +242,21 @@ struct Text {
 }
 
 impl Text {
-    fn tell(&mut self, mended: bool) {
-        if std::mem::replace(&mut self.told, true) {
-            return;
-        }
-        let frame = self.next;
-        if mended {
-            tracing::warn!(
-                frame,
-                "a packed segment is damaged, and read from its parity"
-            );
-        } else {
-            tracing::error!(frame, "a packed segment is damaged beyond its parity");
-        }
-    }
-
     fn fill(&mut self) -> io::Result<()> {
-        self.buffer.clear();
         self.at = 0;
-        let table = Arc::clone(&self.packed.table);
-        let Some(frame) = table.frames.get(self.next) else {
-            return Ok(());
-        };
-        self.buffer = match self.packed.frame(self.next, &mut self.unpack)? {
-            Some((text, mended)) => {
-                if mended > 0 {
-                    self.tell(true);
-                }
-                text
+        let frame = self.next;
+        let (text, care) = self.packed.frame_or_zeros(frame, &mut self.unpack)?;
+        self.buffer = text;
+        if care != Care::None && !std::mem::replace(&mut self.told, true) {
+            if care == Care::Mended {
+                tracing::warn!(
+                    frame,
+                    "a packed segment is damaged, and read from its parity"
+                );
+            } else {
+                tracing::error!(frame, "a packed segment is damaged beyond its parity");
             }
-            None => {
-                self.tell(false);
-                // Places after it keep their numbers, and who looks for damage finds zeros.
-                let (_, end) = table.end_of(self.next);
-                let mut lost = vec![0; narrow(end - frame.text_offset)?];
-                if let Some(last) = lost.last_mut() {
-                    *last = b'\n';
-                }
-                lost
-            }
-        };
+        }
         self.at = std::mem::take(&mut self.skip).min(self.buffer.len());
         self.next += 1;
         Ok(())
@@ -295,6 +326,11 @@ impl<R: Read> Read for Unpacked<R> {
         }
         self.lost.read(out)
     }
+}
+
+/// The text of a compressed segment, past damage where parity gives it back.
+pub fn text_of(file: Box<dyn ReadFile>) -> io::Result<Box<dyn Read + Send>> {
+    open_text(file, 0)
 }
 
 /// The text of a compressed segment from `offset` on: straight from its place where there is a

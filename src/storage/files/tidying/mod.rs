@@ -7,9 +7,12 @@ mod remove;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, Utc};
 
+use super::FilesEngine;
 use super::names::{self, Sealed};
 use super::reading::{self, Source};
 use super::room::{self, Level};
@@ -22,6 +25,42 @@ use crate::storage::tidying::{Tidied, TidyPlan};
 const NICENESS: i32 = 19;
 /// Bytes at the end of a plain segment in which its last line is looked for first.
 const TAIL_BYTES: u64 = 64 << 10;
+
+impl FilesEngine {
+    /// One pass, never two at once; closing ends it.
+    pub(super) fn tidy_now(
+        &self,
+        plan: &TidyPlan,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Tidied, StorageError> {
+        let _turn = self.tidying.lock().unwrap_or_else(PoisonError::into_inner);
+        let stop = || self.closing.load(Ordering::Relaxed) || stop();
+        if stop() {
+            return Err(StorageError::Closed);
+        }
+        let tidying = Tidying {
+            env: &self.env,
+            plan,
+            stop: &stop,
+            done: Tidied::default(),
+        };
+        let done = tidying.run();
+        self.count_segments();
+        done
+    }
+
+    /// Health knows of each stream how many segments it has.
+    fn count_segments(&self) {
+        let Ok(listed) = self.env.files.list(&self.env.logs) else {
+            return;
+        };
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        for (name, stream) in streams.iter() {
+            let sealed = names::segments_of(name, &listed).len() as u64;
+            stream.note(|health| health.segments = sealed + 1);
+        }
+    }
+}
 
 /// A pass under way.
 pub(super) struct Tidying<'a> {

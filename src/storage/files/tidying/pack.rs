@@ -115,8 +115,8 @@ impl Tidying<'_> {
         self.env.files.sync_dir(&self.env.logs)
     }
 
-    /// Writes the text of `source` to a packed file, unless it is damaged: a person may mend it yet,
-    /// or a backup.
+    /// Writes the text of `source` to a packed file, unless it is damaged: a person may mend it
+    /// yet, or a backup.
     fn write(&self, source: &mut Source, path: &Path) -> io::Result<Result<Facts, Fate>> {
         let files = &*self.env.files;
         let mut packing = Packing::begin(files, path)?;

@@ -122,7 +122,7 @@ impl Tidying<'_> {
             ("file", &*segment.file),
             ("first", &*first),
             ("last", &*last),
-            ("h", &*String::from_utf8_lossy(h)),
+            ("last_h", &*String::from_utf8_lossy(h)),
             ("reason", &*reason),
         ];
         self.tell_first(stream, &members)?;
@@ -156,12 +156,11 @@ impl Tidying<'_> {
         next: Option<&Sealed>,
     ) -> io::Result<Option<(u64, ChainValue)>> {
         let files = &*self.env.files;
-        let mut source: Source = match next {
-            Some(next) => reading::open_sealed(files, &self.env.logs, next, 0)?,
-            None => {
-                let path = names::active(&self.env.logs, stream);
-                reading::plain(files.open_read(&path)?, 0, u64::MAX)?
-            }
+        let mut source: Source = if let Some(next) = next {
+            reading::open_sealed(files, &self.env.logs, next, 0)?
+        } else {
+            let path = names::active(&self.env.logs, stream);
+            reading::plain(files.open_read(&path)?, 0, u64::MAX)?
         };
         let mut past = None;
         reading::whole_lines(&mut source, &mut |whole| {
