@@ -387,25 +387,25 @@ fn an_edit_and_a_revoked_key_reach_the_standby() {
     );
     let made = made.expect(201).json();
     let (id, key) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
-    let asks = || {
+    let told = || {
         let mut client = Client::connect(&standby.address, Some(key)).ok()?;
         Some(client.call("GET", "/api/flags/get", &[], b"").ok()?.status)
     };
-    until_within(PATIENCE, "the key is known", || asks() == Some(200));
+    until_within(PATIENCE, "the key is known", || told() == Some(200));
     let path = format!("/api/admin/keys/{id}/revoke");
     primary.call("POST", &path, "{}").expect(200);
-    until_within(PATIENCE, "the key is not taken", || asks() == Some(401));
+    until_within(PATIENCE, "the key is not taken", || told() == Some(401));
     let set = r#"{"key":"ab.pricing_v2","value":true}"#;
     primary.call("POST", "/api/flags/set", set).expect(200);
     until_within(PATIENCE, "the flag is shipped", || {
         standby.get("/api/flags/get").json()["flags"]["ab.pricing_v2"] == true
     });
-    let mode = |home: &Path| {
+    let bits = |home: &Path| {
         use std::os::unix::fs::PermissionsExt;
         let file = fs::metadata(home.join("configs/keys.json")).unwrap();
         file.permissions().mode() & 0o777
     };
-    assert_eq!(mode(&pair.second), 0o600);
+    assert_eq!(bits(&pair.second), 0o600);
     assert!(!pair.second.join("secrets").exists());
 }
 

@@ -11,7 +11,7 @@ use echopilot::platform::config::{DaemonConfig, cuttable, read};
 use echopilot::seams::clock::{Clock, ManualClock, SystemClock};
 use echopilot::seams::files::{Files, RealFiles};
 use echopilot::storage::anchors::Anchors;
-use echopilot::storage::engine::{Durability, Engine, Expect, StreamOptions};
+use echopilot::storage::engine::{Durability, Engine, Expect, Mark, StreamOptions};
 use echopilot::storage::files::{FilesEngine, FilesSettings};
 use echopilot::storage::lines::Lines;
 use echopilot::storage::verify::{StreamReport, verify};
@@ -85,7 +85,7 @@ fn two_years_on_a_stepped_clock_keep_what_counts_and_no_more() {
         "state is never cut"
     );
     let old = files(world.home(), "task_runs.0");
-    assert!(old.len() > 40 && old[0].ends_with(".zst"), "{old:?}");
+    assert!(old.len() > 40 && is_packed(&old[0]), "{old:?}");
     // Without its checkpoints it means the same.
     world.stop();
     std::fs::remove_dir_all(world.home().join("logs/.views")).unwrap();
@@ -121,7 +121,7 @@ fn stabilize_mode_holds_it_and_a_filling_disk_brings_it_forward() {
     }
     let packed = |world: &World| {
         let all = files(world.home(), "");
-        all.iter().filter(|name| name.ends_with(".zst")).count()
+        all.iter().filter(|name| is_packed(name)).count()
     };
     assert_eq!(packed(&world), 0, "a week has not passed");
     let stabilized = |value: bool| {
@@ -230,7 +230,7 @@ fn old_home(home: &Path) -> Vec<Vec<u8>> {
     }
     let mut text = Vec::new();
     engine
-        .scan("experiments", &Default::default(), &mut |chunk| {
+        .scan("experiments", &Mark::default(), &mut |chunk| {
             text.extend_from_slice(chunk.bytes);
             std::ops::ControlFlow::Continue(())
         })
@@ -254,7 +254,7 @@ fn kills_while_it_packs_lose_nothing() {
     assert!(sealed > 50, "{sealed}");
     let packed = || {
         let all = files(home.path(), "experiments.0");
-        all.iter().filter(|name| name.ends_with(".zst")).count()
+        all.iter().filter(|name| is_packed(name)).count()
     };
     for round in 0..rounds {
         let goal = (round + 1) * sealed / (rounds + 2);
@@ -272,7 +272,7 @@ fn kills_while_it_packs_lose_nothing() {
         let mut seen = 0;
         for name in files(home.path(), "experiments.0") {
             let twin = files(home.path(), &format!("{name}.zst"));
-            seen += usize::from(!twin.is_empty() || name.ends_with(".zst"));
+            seen += usize::from(!twin.is_empty() || is_packed(&name));
         }
         assert!(seen <= sealed + 1);
     }
@@ -286,7 +286,7 @@ fn kills_while_it_packs_lose_nothing() {
     assert_eq!(files(home.path(), ".packing"), Vec::<String>::new());
     let left: BTreeSet<String> = files(home.path(), "experiments.0").into_iter().collect();
     assert!(
-        left.iter().filter(|name| !name.ends_with(".zst")).count() <= 1,
+        left.iter().filter(|name| !is_packed(name)).count() <= 1,
         "{left:?}"
     );
     let experiments = reports(home.path())
@@ -296,7 +296,7 @@ fn kills_while_it_packs_lose_nothing() {
     let mut text = Vec::new();
     for name in left {
         let bytes = std::fs::read(home.path().join("logs").join(&name)).unwrap();
-        let plain = if name.ends_with(".zst") {
+        let plain = if is_packed(&name) {
             zstd::decode_all(&*bytes).unwrap()
         } else {
             bytes
@@ -309,4 +309,11 @@ fn kills_while_it_packs_lose_nothing() {
         lines.iter().all(|line| now.contains(&**line)),
         "lines are lost"
     );
+}
+
+/// Whether a segment of this name is compressed.
+fn is_packed(name: &str) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|ending| ending == "zst")
 }

@@ -165,7 +165,7 @@ fn the_list_tells_what_there_is() {
     let journals = list["journals"].as_array().unwrap();
     let notes = journals.iter().find(|one| one["name"] == "notes").unwrap();
     assert_eq!(notes["first_seq"], 1);
-    let last = serde_json::from_slice::<Value>(
+    let newest = serde_json::from_slice::<Value>(
         whole(&world)
             .trim_ascii_end()
             .rsplit(|byte| *byte == b'\n')
@@ -173,8 +173,8 @@ fn the_list_tells_what_there_is() {
             .unwrap(),
     )
     .unwrap();
-    assert_eq!(notes["last_seq"], last["seq"]);
-    assert_eq!(notes["last_ts"], last["ts"]);
+    assert_eq!(notes["last_seq"], newest["seq"]);
+    assert_eq!(notes["last_ts"], newest["ts"]);
     assert_eq!(notes["bytes"], whole(&world).len());
     assert!(notes["segments"].as_u64().unwrap() > 5, "{notes}");
     // Nobody in this version writes it.
