@@ -325,9 +325,8 @@ impl Walk {
             what: "its end of line is missing",
         };
         let (before, _) = tail.split_at(tail.len() - 1);
-        let own = [tail, before]
-            .into_iter()
-            .find(|t| line::parse(t).is_some());
+        let mut forms = [tail, before].into_iter();
+        let own = forms.find(|t| line::parse(t).is_some());
         if let Some(own) = own {
             self.report.lines += 1;
             self.chain.read(own);
@@ -378,14 +377,8 @@ impl Walk {
 
     /// Notes how far the file at hand has brought the chain.
     fn end_file(&mut self) {
-        let before: u64 = self
-            .report
-            .files
-            .iter()
-            .rev()
-            .skip(1)
-            .map(|file| file.lines)
-            .sum();
+        let earlier = self.report.files.iter().rev().skip(1);
+        let before: u64 = earlier.map(|file| file.lines).sum();
         if let Some(file) = self.report.files.last_mut() {
             file.lines = self.report.lines - before;
             file.last_seq = self.chain.seq();
@@ -437,6 +430,7 @@ impl Walk {
                 place.what =
                     "its chain value does not fit: it or what stands before it was changed";
                 self.bad(place);
+                self.count_on(expected);
             }
             Verdict::Own => {
                 let found = self.chain.seq();
@@ -444,6 +438,11 @@ impl Walk {
                 if late && !clean && !announced {
                     place.what = NO_CLEAN_CUT;
                     self.bad(place);
+                } else if found < expected && !announced {
+                    place.seq = found;
+                    place.what = "its number was there before: it is a copy";
+                    self.bad(place);
+                    self.count_on(expected);
                 } else if found != expected && !announced && !late {
                     place.what = "lines before it are missing";
                     self.bad(place);
@@ -455,6 +454,11 @@ impl Walk {
         if let Some(place) = at {
             self.anchored(place);
         }
+    }
+
+    /// A copy of an earlier line does not take the counting back.
+    fn count_on(&mut self, expected: u64) {
+        self.chain.skip_to(self.chain.seq().max(expected - 1));
     }
 
     /// Keeps a line in mind that is not ours.
@@ -475,10 +479,8 @@ impl Walk {
     }
 
     fn bad_suspicion(&mut self) {
-        if let Some(Suspicion {
-            mut place, certain, ..
-        }) = self.suspicion.take()
-        {
+        if let Some(known) = self.suspicion.take() {
+            let (mut place, certain) = (known.place, known.certain);
             self.report.foreign -= 1;
             place.what = if certain {
                 "damaged: there are zeros in it"

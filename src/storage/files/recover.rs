@@ -38,6 +38,10 @@ pub(in crate::storage) struct Found {
     pub(in crate::storage) tail: Vec<u8>,
     /// The last line is damaged, and was ours by its end: where the stream goes on after it.
     lost: Option<Chain>,
+    /// The highest number that the lines vouch for.
+    reached: u64,
+    /// The highest that only lines say which do not fit: 0 where a later line knows better.
+    claimed: u64,
 }
 
 /// Bytes of others after our last line that are kept for writing them again should a sync fail.
@@ -96,6 +100,8 @@ pub(in crate::storage) fn end_of(
 /// Reads a segment against the chain before it.
 pub(in crate::storage) fn walk(source: &mut Source, before: Chain) -> io::Result<Found> {
     let mut found = Found {
+        reached: before.seq(),
+        claimed: 0,
         chain: before,
         first: None,
         opened: None,
@@ -122,6 +128,7 @@ pub(in crate::storage) fn walk(source: &mut Source, before: Chain) -> io::Result
         found.foreign -= 1;
         found.damage += 1;
     }
+    found.go_on_above();
     Ok(found)
 }
 
@@ -130,14 +137,37 @@ impl Found {
     fn lost_seq(&self, body: &[u8]) -> u64 {
         let after = memchr::memrchr(0, body).and_then(|at| body.get(at + 1..));
         let own = after.and_then(line::parse);
-        let next = self.lost.as_ref().unwrap_or(&self.chain).seq() + 1;
+        let known = self.lost.as_ref().unwrap_or(&self.chain).seq();
+        let next = known.max(self.reached).max(self.claimed) + 1;
         own.map_or(next, |own| own.seq.max(next))
+    }
+
+    /// No number is ever given twice (rule L11), whatever the last line says it is.
+    fn go_on_above(&mut self) {
+        let highest = self.reached.max(self.claimed);
+        if self.chain.seq() < highest {
+            self.chain.skip_to(highest);
+        }
+    }
+
+    /// Notes the number of a line of our form; whether it was there before.
+    fn note_number(&mut self, verdict: Verdict) -> bool {
+        let seq = self.chain.seq();
+        let was_there = seq <= self.reached;
+        if verdict == Verdict::Broken {
+            self.claimed = self.claimed.max(seq);
+        } else if !was_there {
+            (self.reached, self.claimed) = (seq, 0);
+        }
+        was_there
     }
 
     fn take(&mut self, line: &[u8]) {
         self.size += line.len() as u64;
         let expected = self.chain.seq() + 1;
-        match self.chain.read(line) {
+        let verdict = self.chain.read(line);
+        let was_there = verdict != Verdict::Foreign && self.note_number(verdict);
+        match verdict {
             Verdict::Foreign => {
                 self.foreign += 1;
                 if self.trailing.len() + line.len() <= TRAILING_MAX {
@@ -167,7 +197,7 @@ impl Found {
                 let kind =
                     line::parse(line.strip_suffix(b"\n").unwrap_or(line)).map(|own| own.kind);
                 let announced = matches!(kind, Some(b"log.truncated" | b"segment.opened"));
-                if self.chain.seq() != expected && !announced {
+                if was_there || self.chain.seq() != expected && !announced {
                     self.damage += 1;
                 }
             }
@@ -176,7 +206,7 @@ impl Found {
         self.trailing.clear();
         self.lines += 1;
         self.times.take_all(line);
-        if self.first.is_none() {
+        if self.first.is_none() && !was_there {
             self.first = Some(self.chain.seq());
             let own = line::parse(line.strip_suffix(b"\n").unwrap_or(line));
             let stamp = own.and_then(|own| std::str::from_utf8(own.ts).ok());

@@ -6,6 +6,7 @@ mod backup;
 mod backup_replica;
 mod backup_world;
 mod conformance;
+mod copied;
 mod documents;
 mod faults;
 mod flips;
