@@ -442,3 +442,26 @@ fn a_standby_that_is_killed_again_and_again_ends_up_with_the_same_bytes() {
     let known: Value = serde_json::from_slice(&known).unwrap();
     assert_eq!(known.as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn a_take_over_without_a_running_standby_goes_above_the_epoch_of_a_source_that_took_over_itself() {
+    let pair = pair();
+    let taken = json!({
+        "epoch": 5, "taken_at": "2026-11-21T09:15:02.123Z", "from": "x", "by": "local",
+    });
+    fs::create_dir_all(pair.first.join(".echopilot")).unwrap();
+    let own = pair.first.join(".echopilot/epoch.json");
+    fs::write(own, taken.to_string()).unwrap();
+    let primary = Process::serve(&pair.first);
+    assert_eq!(primary.log("one").0, 200, "{}", primary.said());
+    let standby = Process::follow(&pair.second, &primary.url());
+    standby.has_all_of(&pair.first);
+    standby.kill();
+    primary.kill();
+    let out = program(&pair.second, &["promote"]).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{said}");
+    let taken = fs::read(pair.second.join(".echopilot/epoch.json")).unwrap();
+    let taken: Value = serde_json::from_slice(&taken).unwrap();
+    assert_eq!(taken["epoch"], 6, "{taken}");
+}

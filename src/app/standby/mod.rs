@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 
 use self::reading::{Parts, Reading};
 use self::shipping::{Shared, Shipping, Work};
-use self::upstream::{Folder, Gate, Remote, Upstream};
+use self::upstream::{Folder, Gate, Record, Remote, Upstream};
 use super::assemble;
 use super::daemon_file::{self, DaemonFile};
 use super::home::must_exist_or_begin;
@@ -342,7 +342,11 @@ impl Setting<'_> {
             clock: Arc::clone(&self.clock),
             standing: self.standing.clone(),
             shared: Arc::clone(shared),
-            id: self.marker.id.clone(),
+            record: Record {
+                files: Arc::clone(&self.files),
+                home: self.options.serve.home.clone(),
+                marker: self.marker.clone(),
+            },
             gate: Gate::default(),
             joined_at: None,
             failing: false,

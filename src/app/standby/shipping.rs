@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use tokio::sync::oneshot;
 
 use super::reading::News;
-use super::upstream::{Gate, Gated, Upstream};
+use super::upstream::{Gate, Gated, Record, Upstream};
 use crate::platform::standing::Standing;
 use crate::seams::clock::Clock;
 use crate::storage::files::epoch::Fence;
@@ -54,7 +54,7 @@ pub(super) struct Work {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) standing: Standing,
     pub(super) shared: Arc<Shared>,
-    pub(super) id: String,
+    pub(super) record: Record,
     pub(super) gate: Gate,
     pub(super) joined_at: Option<Duration>,
     pub(super) failing: bool,
@@ -124,7 +124,7 @@ impl Work {
                     return;
                 }
                 Ok(Word::End) | Err(RecvTimeoutError::Disconnected) => {
-                    if let Err(error) = self.upstream.leave(&self.id) {
+                    if let Err(error) = self.upstream.leave(&self.record.marker.id) {
                         tracing::warn!("the primary does not know that its standby ended: {error}");
                     }
                     return;
@@ -140,6 +140,7 @@ impl Work {
         let mut gated = Gated {
             inner: &mut *self.upstream,
             gate: &self.gate,
+            record: &mut self.record,
         };
         let outcome = self.shipper.pass(&mut gated, everything);
         self.gate.rest();
@@ -187,7 +188,7 @@ impl Work {
         if !due {
             return;
         }
-        let joined = self.upstream.join(&self.id, url);
+        let joined = self.upstream.join(&self.record.marker.id, url);
         let unfenced = joined.err();
         if unfenced.is_none() {
             self.joined_at = Some(now);

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use crate::seams::files::{Access, Files};
 use crate::seams::outbound::{Allow, Limits, Outbound, Request, Response, Url};
 use crate::storage::files::epoch::{self, Fence};
+use crate::storage::replica::followers::{self, Marker};
 use crate::storage::replica::{FolderSource, Listing, Place, Source, SourceError};
 
 /// How long one answer may take; a piece of a segment within it at 2 MB/s.
@@ -279,10 +280,36 @@ impl Gate {
     }
 }
 
+/// The marker of the home, as it is on the medium.
+pub(super) struct Record {
+    pub(super) files: Arc<dyn Files>,
+    pub(super) home: PathBuf,
+    pub(super) marker: Marker,
+}
+
+impl Record {
+    /// Notes the source's epoch: whoever takes over goes above it, also where the source does not
+    /// answer any more by then, or no standby runs.
+    fn keep(&mut self, epoch: u64) {
+        if epoch <= self.marker.epoch {
+            return;
+        }
+        let marker = Marker {
+            epoch,
+            ..self.marker.clone()
+        };
+        match followers::set_marker(&*self.files, &self.home, &marker) {
+            Ok(()) => self.marker = marker,
+            Err(error) => tracing::error!(%error, "the source's epoch is not on record here"),
+        }
+    }
+}
+
 /// A source behind a gate.
 pub(super) struct Gated<'a> {
     pub(super) inner: &'a mut dyn Upstream,
     pub(super) gate: &'a Gate,
+    pub(super) record: &'a mut Record,
 }
 
 impl Gated<'_> {
@@ -302,7 +329,11 @@ impl Source for Gated<'_> {
         self.inner.name()
     }
     fn list(&mut self, snapshots: bool) -> Result<Listing, SourceError> {
-        self.through(|inner| inner.list(snapshots))
+        let listing = self.through(|inner| inner.list(snapshots))?;
+        // Before anything of that epoch is taken over, and while the gate cannot be shut: after a
+        // take-over there is no marker any more.
+        self.record.keep(listing.epoch);
+        Ok(listing)
     }
     fn read(
         &mut self,
