@@ -162,9 +162,16 @@ impl Target for BucketTarget {
 
     fn commit(
         &mut self,
-        _before: &Manifest,
+        before: &Manifest,
         manifest: &Manifest,
     ) -> Result<Vec<String>, BackupError> {
+        // Nothing locks a bucket: another process may have been at this replica meanwhile.
+        let now = self.manifest()?;
+        if now.is_some_and(|now| now != *before) {
+            return Err(BackupError::Busy {
+                folder: self.name(),
+            });
+        }
         let text = manifest
             .render()
             .map_err(failed("write", Path::new(MANIFEST)))?;

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use super::{Syncing, entry, sum_at};
+use crate::seams::files::ReadFile;
 use crate::storage::backup::check::text_of;
 use crate::storage::backup::folder::pour;
 use crate::storage::backup::manifest::{FileEntry, JournalEntry, Manifest, Range};
@@ -17,6 +18,9 @@ use crate::storage::line;
 /// What a segment is known by, whatever its form: its first and its last line, and whether more
 /// than that may be in it.
 type Key = (u64, u64, bool);
+
+/// How often a journal is begun anew that is rotated while it is sent (our own choice).
+const MOST_TRIES: u32 = 3;
 
 fn key(sealed: &Sealed) -> Key {
     (sealed.first, sealed.last, sealed.suspect)
@@ -59,18 +63,31 @@ impl Syncing<'_> {
         streams.dedup();
         for stream in streams {
             let known = before.journals.iter().find(|one| one.name == stream);
-            self.journal(&stream, known)?;
+            let (files, notes) = (self.synced.manifest.files.len(), self.synced.notes.len());
+            let mut tries = 1;
+            while !self.journal(&stream, known)? {
+                if tries == MOST_TRIES {
+                    let file = format!("logs/{stream}.ndjson");
+                    let target = self.target.name();
+                    return Err(BackupError::Changed { file, target });
+                }
+                tries += 1;
+                self.synced.manifest.files.truncate(files);
+                self.synced.notes.truncate(notes);
+            }
         }
         Ok(())
     }
 
-    fn journal(&mut self, stream: &str, known: Option<&JournalEntry>) -> Result<(), BackupError> {
+    /// Brings one up to date; `false` where it was rotated under our hands, so that the segment
+    /// that was sealed meanwhile is missing.
+    fn journal(&mut self, stream: &str, known: Option<&JournalEntry>) -> Result<bool, BackupError> {
         let logs = self.home.join("logs");
         let active = names::active(&logs, stream);
         let layout = reading::layout(self.files, &logs, stream).map_err(failed("read", &active))?;
         if layout.sealed.is_empty() && layout.active.is_none() {
             self.gone(stream, known);
-            return Ok(());
+            return Ok(true);
         }
         let mut run = Run {
             stream: stream.to_owned(),
@@ -95,8 +112,13 @@ impl Syncing<'_> {
                 (None, None) => {}
             }
         }
-        if let Some((_, stat)) = &layout.active {
+        if let Some((file, stat)) = &layout.active {
             self.active(&active, (stat.size, stat.mode), &mut run)?;
+            let begins = |file: &dyn ReadFile| reading::first_seq(file);
+            let now = self.files.open_read(&active);
+            if stat.size > 0 && now.map_or(0, |now| begins(&*now)) != begins(&**file) {
+                return Ok(false);
+            }
         }
         if !run.is_met {
             let (seq, h) = &run.point;
@@ -113,7 +135,7 @@ impl Syncing<'_> {
             last_seq: run.last_seq,
             h: run.h,
         });
-        Ok(())
+        Ok(true)
     }
 
     fn diverged(&self, stream: &str, what: String) -> BackupError {
@@ -172,7 +194,9 @@ impl Syncing<'_> {
         run: &mut Run,
     ) -> Result<(), BackupError> {
         let range = known.lines.clone().unwrap_or_else(nothing);
-        run.is_met |= range.count > 0 && range.last_seq >= run.point.0;
+        if !run.is_met && range.count > 0 && range.last_seq >= run.point.0 {
+            self.same_history(logs, sealed, run)?;
+        }
         run.take(&range);
         let path = format!("logs/{}", sealed.file);
         if known.path == path {
@@ -205,6 +229,21 @@ impl Syncing<'_> {
             return Ok(());
         }
         self.send_segment(&source, &path, range)
+    }
+
+    /// Looks whether the home's segment has the line at which the replica ended: the numbers in its
+    /// name would fit another history too.
+    fn same_history(&self, logs: &Path, sealed: &Sealed, run: &mut Run) -> Result<(), BackupError> {
+        let last = sealed.suspect.then_some(sealed.last);
+        let read = reading::open_sealed(self.files, logs, sealed, 0)
+            .map_err(failed("read", logs))
+            .and_then(|mut source| self.lines(&mut source, &logs.join(&sealed.file), last, run));
+        if let Err(error @ BackupError::Diverged { .. }) = read {
+            return Err(error);
+        }
+        // A segment that is damaged in the home tells of no other history.
+        run.is_met = true;
+        Ok(())
     }
 
     /// A segment that only the replica has.

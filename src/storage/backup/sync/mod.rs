@@ -10,7 +10,7 @@ mod bucket;
 mod folder;
 mod journals;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 
@@ -125,7 +125,7 @@ pub fn sync(
         target,
     };
     syncing.journals(&before)?;
-    for folder in documents::revisions(files, home)? {
+    for folder in syncing.revisions()? {
         syncing.documents(&folder, true)?;
     }
     for folder in documents::CURRENT {
@@ -158,6 +158,16 @@ fn fresh(taken_at: String) -> Manifest {
 }
 
 impl Syncing<'_> {
+    /// The folders of kept revisions on either side: one that the home has lost stays in the
+    /// replica.
+    fn revisions(&self) -> Result<BTreeSet<String>, BackupError> {
+        let own = documents::revisions(self.files, self.home)?;
+        let known = self.before.keys().filter_map(|path| path.rsplit_once('/'));
+        let known = known.map(|(above, _)| above.to_owned());
+        let known = known.filter(|above| above.starts_with("backups/configs/"));
+        Ok(own.into_iter().chain(known).collect())
+    }
+
     fn documents(&mut self, folder: &str, never_change: bool) -> Result<(), BackupError> {
         let names = documents::listed(self.files, self.home, folder)?;
         for name in &names {
@@ -185,8 +195,9 @@ impl Syncing<'_> {
                 self.send(entry, &mut body)?;
             }
         }
-        if never_change {
-            // Nothing takes revisions away but a person; the replica is not told to follow.
+        if never_change || names.is_empty() {
+            // Nothing takes revisions away but a person; the replica is not told to follow. Nor is
+            // it where all are gone at once: that is a folder that is not mounted.
             let is_here = |one: &&FileEntry| match one.path.rsplit_once('/') {
                 Some((above, name)) => above == folder && !names.iter().any(|known| known == name),
                 None => false,
