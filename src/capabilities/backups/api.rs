@@ -142,7 +142,7 @@ async fn list(
     Ok(Reply::ok(ListReply {
         folder: backups.folder().display().to_string(),
         backups: rows.collect(),
-        newest_age_secs: seen.last().map(|newest| age(newest.taken_at)),
+        newest_age_secs: backups.newest_at(call.now).map(age),
         proven: view.proven.clone().map(|(at, proven)| ProvenReply {
             at: stamp(at),
             proven,

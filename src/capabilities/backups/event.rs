@@ -1,9 +1,10 @@
 //! What is written to `logs/backups.ndjson`. Version 1; old lines stay readable for ever.
 //!
-//! `backup.awaited {}` once, when nothing is there yet; `backup.taken {name, files, lines, bytes,
-//! copied_bytes, left_out}`; `backup.removed {name, taken_at}`; `replica.synced {replica, taken_at,
-//! files, bytes, sent_files, sent_bytes, is_read_back, mended, lost}`; `replica.failed {replica,
-//! why}`; `drill.passed {backup, taken_at, journals, lines, bytes}`; `drill.failed {backup, why}`.
+//! `backup.awaited {}` once, when nothing is there yet; `backup.taken {name, folder, files, lines,
+//! bytes, copied_bytes, left_out}`; `backup.removed {name, taken_at}`; `replica.synced {replica,
+//! taken_at, files, bytes, sent_files, sent_bytes, is_read_back, mended, lost}`; `replica.failed
+//! {replica, why}`; `drill.passed {backup, taken_at, journals, lines, bytes}`; `drill.failed
+//! {backup, why}`.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,9 @@ pub struct Awaited {}
 pub struct Taken {
     /// Its name in the folder of backups.
     pub name: String,
+    /// That folder, where it is outside of the home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
     /// Its files.
     pub files: u64,
     /// Lines of its journals.

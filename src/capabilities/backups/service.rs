@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,10 @@ use crate::storage::lines::Lines;
 /// Name of the folder that a drill restores into, in the folder of backups: hidden, and the same
 /// for all of them, so that what a killed one left is found.
 const SCRATCH: &str = ".drill.tmp";
+
+/// How far ahead of the clock a backup may be dated: what a clock is set back by in everyday life
+/// (our own choice).
+const AHEAD: TimeDelta = TimeDelta::minutes(5);
 
 /// Backups, running.
 #[derive(Debug)]
@@ -80,10 +84,14 @@ impl Backups {
     }
 
     /// When the newest backup was made, whoever made it.
-    pub(super) fn newest_at(&self) -> Option<DateTime<Utc>> {
+    ///
+    /// One that is dated ahead of the clock tells nothing: the clock was set back since, and the
+    /// ones that are made now are older.
+    pub(super) fn newest_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let is_past = |at: &DateTime<Utc>| *at <= now + AHEAD;
         match self.seen() {
-            Some(seen) => seen.last().map(|backup| backup.taken_at),
-            None => locked(&self.view).taken,
+            Some(seen) => seen.iter().rev().map(|one| one.taken_at).find(is_past),
+            None => locked(&self.view).taken.filter(is_past),
         }
     }
 
@@ -158,7 +166,14 @@ impl Backups {
             Arc::clone(&self.wiring.clock),
         );
         let to = folder.clone();
+        let outside = (!folder.starts_with(&*home)).then(|| folder.display().to_string());
+        let held = outside.is_some() && self.view().outside == outside;
         let taking = self.aside(&pass.stop, move |files| {
+            // A disk that is not mounted: its place would be filled on the disk of the home.
+            if held && list(&**files, &to)?.is_empty() {
+                let folder = to.display().to_string();
+                return Err(BackupError::Emptied { folder });
+            }
             backup::take(&**files, &*clock, &home, &to)
         });
         let taken = match taking.await? {
@@ -170,6 +185,7 @@ impl Backups {
         let manifest = &taken.manifest;
         let line = Taken {
             name: name_of(&taken.folder),
+            folder: outside,
             files: manifest.files.len() as u64,
             lines: manifest.journals.iter().map(|one| one.lines).sum(),
             bytes: manifest.files.iter().map(|file| file.size).sum(),
@@ -189,8 +205,9 @@ impl Backups {
             "bytes": line.bytes,
             "copied_bytes": line.copied_bytes,
         });
+        let name = line.name.clone();
         self.record(vec![Event::Taken(line)], pass.now).await?;
-        let removed = self.prune(folder, keep, pass).await;
+        let removed = self.prune((folder, name), keep, pass).await;
         self.look(&pass.stop).await?;
         let mut output = output;
         output["removed"] = removed?.into();
@@ -198,8 +215,14 @@ impl Backups {
     }
 
     /// Takes away what is not to be kept; gives how many.
-    async fn prune(&self, folder: PathBuf, keep: Keep, pass: &Pass) -> Result<usize, TaskError> {
-        let pruning = self.aside(&pass.stop, move |files| pruned(&**files, &folder, keep));
+    async fn prune(
+        &self,
+        (folder, made): (PathBuf, String),
+        keep: Keep,
+        pass: &Pass,
+    ) -> Result<usize, TaskError> {
+        let work = move |files: &Arc<dyn Files>| pruned(&**files, (&folder, &made), keep);
+        let pruning = self.aside(&pass.stop, work);
         let (removed, outcome) = pruning.await?.map_err(told)?;
         let count = removed.len();
         if count > 0 {
@@ -227,6 +250,7 @@ impl Backups {
             return Err(TaskError("it was told to stop before it was done".into()));
         }
         match drilled {
+            Err(error @ BackupError::Busy { .. }) => Ok(Summary::skipped(error.to_string())),
             Ok(drilled) => {
                 let proven = proven(backup, &drilled, pass.now);
                 let output = json!(proven);
@@ -263,10 +287,11 @@ fn proven(backup: String, drilled: &Drilled, now: DateTime<Utc>) -> Proven {
     }
 }
 
-/// Takes away what is not to be kept: what has gone, and what came in between.
+/// Takes away what is not to be kept: what has gone, and what came in between. The one that was
+/// just `made` stays, even where the clock was set back and all others are dated after it.
 fn pruned(
     files: &dyn Files,
-    folder: &Path,
+    (folder, made): (&Path, &str),
     keep: Keep,
 ) -> Result<(Vec<Event>, Result<(), BackupError>), BackupError> {
     tidy(files, folder)?;
@@ -276,7 +301,7 @@ fn pruned(
     let mut removed = Vec::new();
     for one in candidates
         .iter()
-        .filter(|one| !kept.contains_key(&*one.name))
+        .filter(|one| one.name != made && !kept.contains_key(&*one.name))
     {
         if let Err(error) = remove(files, folder, &one.name) {
             return Ok((removed, Err(error)));

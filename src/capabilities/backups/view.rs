@@ -15,6 +15,8 @@ pub(super) struct BackupsView {
     pub(super) awaited: Option<DateTime<Utc>>,
     /// When a backup was made last.
     pub(super) taken: Option<DateTime<Utc>>,
+    /// The folder that it was made in, where that is outside of the home.
+    pub(super) outside: Option<String>,
     /// The last drill that passed.
     pub(super) proven: Option<(DateTime<Utc>, Proven)>,
     /// A drill that failed after it.
@@ -39,7 +41,10 @@ impl BackupsView {
     pub(super) fn take(&mut self, at: DateTime<Utc>, event: &Event) {
         match event {
             Event::Awaited(_) => self.awaited = Some(at),
-            Event::Taken(_) => self.taken = Some(at),
+            Event::Taken(taken) => {
+                self.taken = Some(at);
+                self.outside.clone_from(&taken.folder);
+            }
             Event::Removed(_) => {}
             Event::Synced(synced) => {
                 let replica = self.replicas.entry(synced.replica.clone()).or_default();

@@ -65,7 +65,8 @@ impl Backups {
 
     fn late(&self, now: DateTime<Utc>) -> Option<Finding> {
         let rules = self.live.get();
-        let (last, awaited) = (self.newest_at(), self.view().awaited.unwrap_or(now));
+        let view = self.view();
+        let (last, awaited) = (self.newest_at(now), view.awaited.unwrap_or(now));
         let most = rules.rules.alert_after;
         let since = Known {
             last,
@@ -78,6 +79,11 @@ impl Backups {
             Some(last) => format!(
                 "the newest backup is {} old, allowed are {allowed}",
                 spelled(now - last)
+            ),
+            None if view.taken.is_some() => format!(
+                "`{}` holds no backup of the time before now: was its disk taken away, or the \
+                 clock set back?",
+                rules.rules.folder.display()
             ),
             None => format!("no backup was made yet, the first was due within {allowed}"),
         };
@@ -171,7 +177,7 @@ impl Backups {
             at.map_or_else(|| none.to_owned(), |at| spelled(now - at))
         };
         let view = self.view();
-        let newest = ago(self.newest_at(), "none yet");
+        let newest = ago(self.newest_at(now), "none yet");
         let proven = ago(view.proven.as_ref().map(|(at, _)| *at), "never yet");
         let (replicas, behind) = self.replicas_in_step(now);
         let replicas = match (replicas, behind) {
@@ -201,7 +207,7 @@ impl Backups {
         let own = Arc::clone(self);
         wiring.health.tell("backups", move || {
             let now = own.wiring.clock.now();
-            let (view, newest) = (own.view(), own.newest_at());
+            let (view, newest) = (own.view(), own.newest_at(now));
             let (replicas, behind) = own.replicas_in_step(now);
             let age = |at: Option<DateTime<Utc>>| at.map(|at| (now - at).num_seconds().max(0));
             json!({
@@ -219,7 +225,7 @@ impl Backups {
         let (now, view) = (self.wiring.clock.now(), self.view());
         let secs = |span: TimeDelta| span.num_milliseconds() as f64 / 1e3;
         let stamp = |at: DateTime<Utc>| at.timestamp_millis() as f64 / 1e3;
-        if let Some(newest) = self.newest_at() {
+        if let Some(newest) = self.newest_at(now) {
             page.gauge("echopilot_backup_age_seconds", "age of the newest backup");
             page.sample(&[], secs(now - newest));
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::cut::{self, Cut};
 use super::manifest::Manifest;
-use super::restore::{History, RestoredJournal, restore};
+use super::restore::{self, History, RestoredJournal, restore};
 use super::shelf::take_away;
 use super::{BackupError, failed};
 use crate::seams::files::Files;
@@ -40,6 +40,7 @@ pub fn drill(
     if files.stat(scratch).is_ok() {
         take_away(files, scratch)?;
     }
+    restore::tidy(files, scratch)?;
     let manifest = Manifest::read(files, backup)?;
     let bytes = enough_room(files, &manifest, scratch)?;
     let outcome = restored(files, backup, scratch, home, history);

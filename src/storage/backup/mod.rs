@@ -119,6 +119,12 @@ pub enum BackupError {
         /// Where it ends.
         last: u64,
     },
+    /// A folder that held backups holds none.
+    #[error("`{folder}` held backups and holds none now")]
+    Emptied {
+        /// The folder.
+        folder: String,
+    },
     /// A replica that was there is not.
     #[error("the replica `{target}` was there and is not now")]
     Vanished {
@@ -167,6 +173,9 @@ impl BackupError {
             Self::Io { source, .. } if is_full(source) => "make room there",
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "the daemon's user must be able to write there"
+            }
+            Self::Emptied { .. } => {
+                "see whether it is mounted; to begin anew there, run `echopilot backup`"
             }
             Self::Vanished { .. } => {
                 "see whether it is mounted; to begin anew, give the replica another name in \

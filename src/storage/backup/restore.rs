@@ -130,7 +130,7 @@ pub fn restore(
     if let Some(Until::Line { stream, seq }) = until {
         line_is_there(&manifest, stream, *seq)?;
     }
-    let building = target.with_file_name(format!(".{}.restoring", name.to_string_lossy()));
+    let building = building(target, &name.to_string_lossy());
     let mut restoring = Restoring {
         files,
         from,
@@ -153,6 +153,21 @@ pub fn restore(
         journals,
         documents,
     })
+}
+
+/// Where a folder is built that will be `name` in `target`'s place.
+fn building(target: &Path, name: &str) -> PathBuf {
+    target.with_file_name(format!(".{name}.restoring"))
+}
+
+/// Takes away what a restore to `target` left that was killed.
+pub(super) fn tidy(files: &dyn Files, target: &Path) -> Result<(), BackupError> {
+    let name = target.file_name().unwrap_or_default();
+    let building = building(target, &name.to_string_lossy());
+    if files.stat(&building).is_ok() {
+        drop(Folder::begin(files, building)?);
+    }
+    Ok(())
 }
 
 fn line_is_there(manifest: &Manifest, stream: &str, seq: u64) -> Result<(), BackupError> {

@@ -94,9 +94,12 @@ pub fn remove(files: &dyn Files, shelf: &Path, name: &str) -> Result<(), BackupE
 /// Takes away what removals that were killed have left.
 pub fn tidy(files: &dyn Files, shelf: &Path) -> Result<(), BackupError> {
     let names = files.list(shelf).map_err(failed("read", shelf))?;
-    let left = names
-        .iter()
-        .filter(|name| name.starts_with('.') && name.ends_with(REMOVED));
+    let left = names.iter().filter(|name| {
+        // The folder may be a person's own: what is hidden there for other reasons stays.
+        let inner = name.strip_prefix('.');
+        let inner = inner.and_then(|name| name.strip_suffix(REMOVED));
+        inner.is_some_and(is_given)
+    });
     for name in left {
         take_away(files, &shelf.join(name))?;
     }

@@ -2,6 +2,7 @@
 //! elsewhere every two hours.
 
 mod buckets;
+mod histories;
 mod lab;
 mod nights;
 mod points;
