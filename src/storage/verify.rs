@@ -200,6 +200,8 @@ pub fn verify_stream(
 struct Walk {
     report: StreamReport,
     chain: Chain,
+    /// The highest number of a line that fits.
+    reached: u64,
     begun: bool,
     /// A line that is not ours now and may have been: the next line tells.
     suspicion: Option<Suspicion>,
@@ -223,6 +225,7 @@ impl Walk {
                 ..StreamReport::default()
             },
             chain: Chain::genesis(),
+            reached: 0,
             begun: false,
             suspicion: None,
             anchors,
@@ -403,21 +406,18 @@ impl Walk {
         {
             file.first_seq = own.seq;
         }
-        match self.chain.read(bytes) {
+        let verdict = self.chain.read(bytes);
+        match verdict {
             Verdict::Foreign => {
                 self.report.foreign += 1;
                 self.suspect(body, place);
                 return;
             }
             Verdict::OwnAfterDamage => self.bad_suspicion(),
-            Verdict::Broken | Verdict::Own
-                if self.suspicion.as_ref().is_some_and(|known| known.certain) =>
-            {
-                self.bad_suspicion();
-            }
             // One number is missing, and there is a line without one: that was it.
             Verdict::Broken | Verdict::Own
-                if self.chain.seq() == expected + 1 && self.suspicion.is_some() =>
+                if (self.suspicion.as_ref())
+                    .is_some_and(|known| known.certain || self.chain.seq() == expected + 1) =>
             {
                 self.bad_suspicion();
             }
@@ -430,7 +430,7 @@ impl Walk {
                 place.what =
                     "its chain value does not fit: it or what stands before it was changed";
                 self.bad(place);
-                self.count_on(expected);
+                self.count_on();
             }
             Verdict::Own => {
                 let found = self.chain.seq();
@@ -438,16 +438,19 @@ impl Walk {
                 if late && !clean && !announced {
                     place.what = NO_CLEAN_CUT;
                     self.bad(place);
-                } else if found < expected && !announced {
+                } else if found <= self.reached && !announced {
                     place.seq = found;
                     place.what = "its number was there before: it is a copy";
                     self.bad(place);
-                    self.count_on(expected);
+                    self.count_on();
                 } else if found != expected && !announced && !late {
                     place.what = "lines before it are missing";
                     self.bad(place);
                 }
             }
+        }
+        if verdict != Verdict::Broken {
+            self.reached = self.reached.max(self.chain.seq());
         }
         self.suspicion = None;
         self.report.lines += 1;
@@ -457,8 +460,8 @@ impl Walk {
     }
 
     /// A copy of an earlier line does not take the counting back.
-    fn count_on(&mut self, expected: u64) {
-        self.chain.skip_to(self.chain.seq().max(expected - 1));
+    fn count_on(&mut self) {
+        self.chain.skip_to(self.chain.seq().max(self.reached));
     }
 
     /// Keeps a line in mind that is not ours.
