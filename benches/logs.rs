@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use echopilot::seams::clock::SystemClock;
+use echopilot::seams::clock::ManualClock;
 use echopilot::seams::files::RealFiles;
 use echopilot::storage::engine::{Durability, Engine, Expect, StreamOptions};
 use echopilot::storage::files::{FilesEngine, FilesSettings};
@@ -52,8 +52,9 @@ fn main() {
 /// `upkeep`, because the daemon writes that one: its lines are a millisecond apart.
 fn write_journal(home: &Path, begin: DateTime<Utc>, count: u64, segment_bytes: u64) {
     let settings = FilesSettings::new(home);
-    let clock = Arc::new(SystemClock::new());
-    let engine = FilesEngine::open(settings, Arc::new(RealFiles), clock).unwrap();
+    // The lines that open segments are written when the others are.
+    let clock = Arc::new(ManualClock::at(begin));
+    let engine = FilesEngine::open(settings, Arc::new(RealFiles), Arc::clone(&clock) as _).unwrap();
     let options = StreamOptions {
         durability: Durability::Os,
         segment_bytes,
@@ -72,6 +73,7 @@ fn write_journal(home: &Path, begin: DateTime<Utc>, count: u64, segment_bytes: u
                 out.extend_from_slice(format!("\"pad\":\"{pad}\"").as_bytes());
             });
         }
+        clock.advance(Duration::from_millis(GROUP));
         let appended = engine.append("upkeep", Expect::Any, None, lines, None);
         runtime.block_on(appended).unwrap();
     }

@@ -21,6 +21,8 @@ fn down(more: &Value) -> Value {
 fn post(world: &World, alerts: &Value) {
     let answer = world.post("/api/v2/alerts", alerts).expect(200);
     assert_eq!(answer, "", "as Alertmanager: nothing");
+    // It is taken, and told of when its line is on the medium.
+    world.drain(1);
 }
 
 /// Kinds of the lines that alerts from elsewhere have made, with how each ended.
