@@ -85,6 +85,8 @@ fn four_segments() -> (Place, FilesEngine) {
         fill(&engine, 30, long_ago);
     }
     until("the last one is sealed", || place.names("x.0").len() == 4);
+    // A fault from here on must not meet the writer between the two.
+    until("the next one is begun", || seqs(&engine).len() == 124);
     (place, engine)
 }
 
@@ -134,8 +136,11 @@ fn removing_leaves_a_clean_cut_whichever_call_fails() {
             assert!([1, 31, 62, 93, 124].contains(&report.begins_at), "{what}");
             let left: Vec<u64> = (report.begins_at..=124).collect();
             assert_eq!(seqs(engine), left, "{what}");
-            tidy(engine, &removal(SystemClock::new().now()));
-            assert_eq!(place.names("x.0"), Vec::<String>::new(), "{what}");
+            // The record of a removal waits for a disk that takes lines again.
+            until("all is removed", || {
+                tidy(engine, &removal(SystemClock::new().now()));
+                place.names("x.0").is_empty()
+            });
             let report = verified(place);
             assert_eq!(report.bad, Vec::new(), "{what}");
             assert_eq!(report.begins_at, 124, "{what}");
@@ -188,7 +193,14 @@ fn a_journal_without_its_beginning_goes_on_and_verify_says_since_when() {
     engine.close();
     let again = place.with_stream_of(small());
     append(&again, 78).unwrap();
-    assert_eq!(seqs(&again), [124, 125, 126], "numbers go on");
+    // By this clock the segment is old: the line that opens the next one may come before or after.
+    let (opened, own): (Vec<_>, Vec<_>) = text_of(&again)
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(|line| String::from_utf8_lossy(line).into_owned())
+        .partition(|line| line.contains("\"kind\":\"segment.opened\""));
+    assert_eq!(own.len(), 2, "{own:?}");
+    let numbers = 124..124 + (opened.len() + own.len()) as u64;
+    assert_eq!(seqs(&again), numbers.collect::<Vec<_>>(), "numbers go on");
     assert_eq!(verified(&place).bad, Vec::new());
     // A backup of it can be restored.
     let to = place.folder.path().join("backups");

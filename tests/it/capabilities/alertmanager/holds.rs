@@ -95,8 +95,10 @@ fn the_sender_says_when_it_ends() {
     until_over(&world, "its sender says that it has ended");
     post(&world, &down(&ended));
     assert_eq!(lines(&world).len(), 4, "what is over ends once");
-    let fired = &world.journal_of("alerts", "alert.fired")[1];
-    assert_eq!(fired["started_at"], "2026-11-21T11:00:00.000Z");
+    // Other parts of the daemon may have found something of their own, such as a filling disk.
+    let mut fired = world.journal_of("alerts", "alert.fired");
+    fired.retain(|line| line["key"].as_str().unwrap().starts_with("am:"));
+    assert_eq!(fired[1]["started_at"], "2026-11-21T11:00:00.000Z");
 }
 
 #[test]
