@@ -142,8 +142,15 @@ fn plain(id: &str) -> Result<&str, Failure> {
 /// Lets the standby of this home take over, and waits until it has.
 pub(super) fn promote(global: &Global, files: &dyn Files, output: &mut Output) -> Outcome {
     let Some(daemon) = Api::daemon(global, files)? else {
-        let epoch = promote_offline(&global.home)?;
-        tell(epoch, output)?;
+        let promoted = promote_offline(&global.home)?;
+        tell(promoted.epoch, output)?;
+        if let Some(from) = &promoted.unfenced {
+            output.talk(&format!(
+                "warning: nothing keeps `{from}` from writing\n\
+                 hint: see that it does not run; before it is started again, make it a standby of \
+                 this one, by `echopilot standby --from URL --begin-anew`"
+            ));
+        }
         output.next(&format!("echopilot serve --home {}", global.home.display()));
         return Ok(DONE);
     };

@@ -9,8 +9,7 @@ use super::anchors::{Anchors, OfStream};
 use super::chain::{self, Chain, Verdict};
 use super::files::names::{self, Sealed};
 use super::files::packing::{self, Damage};
-use super::files::reading::{self, Source};
-use super::files::recover;
+use super::files::{reading, recover};
 use super::line::{self, ChainValue};
 use super::removed;
 use crate::seams::files::{Files, ReadFile, Stat};
@@ -18,8 +17,7 @@ use crate::seams::files::{Files, ReadFile, Stat};
 /// Places kept per stream: whoever has more needs a backup, not a longer list.
 const FAULTS_MAX: usize = 100;
 /// What is wrong with a beginning that is not the first line.
-const NO_CLEAN_CUT: &str =
-    "lines before it are missing, and it does not tell which one it continues";
+const NO_CLEAN_CUT: &str = "lines before it are missing, and it names none that it continues";
 
 /// A place that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,8 +98,7 @@ pub struct VerifyError {
     pub source: io::Error,
 }
 
-/// Checks all streams of a logs folder, in the order of their names, also against what was told of
-/// them outside.
+/// Checks all streams of a logs folder, by their names, also against what was told of them outside.
 pub fn verify(
     files: &dyn Files,
     logs: &Path,
@@ -296,7 +293,7 @@ impl Walk {
         // Anchors of lines before the first one left: those segments were given up.
     }
 
-    fn sealed(&mut self, segment: &Sealed, source: &mut Source) -> io::Result<()> {
+    fn sealed(&mut self, segment: &Sealed, source: &mut reading::Source) -> io::Result<()> {
         let last = segment.suspect.then_some(segment.last);
         let (tail, number, offset) = self.file(&segment.file, source, last)?;
         if last.is_none() && !tail.is_empty() {
@@ -345,7 +342,7 @@ impl Walk {
     fn file(
         &mut self,
         file: &str,
-        source: &mut Source,
+        source: &mut reading::Source,
         last: Option<u64>,
     ) -> io::Result<(Vec<u8>, u64, u64)> {
         self.report.segments += 1;

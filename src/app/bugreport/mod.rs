@@ -1,7 +1,7 @@
 //! `echopilot bugreport`: what somebody else needs to find a fault, in one file, with everything
 //! taken out that is secret or tells of people. Nothing is sent. Only the bundle is written.
 //!
-//! The bytes of each part go through [`redact::Redactor`] on their way in; no part is copied as it
+//! The bytes of each part go through `redact::Redactor` on their way in; no part is copied as it
 //! is.
 
 mod redact;

@@ -2,7 +2,7 @@
 //! reads; works while the daemon runs and while it is down; never uses the network beyond asking
 //! the daemon of this home how it is, which its caller does.
 //!
-//! Each check is a file of its own and adds what it finds to [`Notes`]. What belongs to the machine
+//! Each check is a file of its own and adds what it finds to `Notes`. What belongs to the machine
 //! is read below [`Around::root`], so that tests can lay out a machine of their own. No value of a
 //! secret, nor its length, gets into a finding.
 

@@ -2,6 +2,7 @@
 //! when it is told to. Never writes a line of its own before that.
 
 mod barred;
+mod offline;
 mod reading;
 mod shipping;
 mod upstream;
@@ -42,6 +43,7 @@ use crate::storage::replica::followers::{self, Marker};
 use crate::storage::replica::{ShipOptions, Shipper};
 
 pub(super) use barred::{Held, serve_barred};
+pub use offline::{Promoted, promote_offline};
 
 /// How often it is looked whether the source has been silent for too long.
 const LOOK: Duration = Duration::from_secs(1);
@@ -403,7 +405,9 @@ impl Setting<'_> {
             let Some(bound) = self.options.take_over_after else {
                 continue;
             };
-            if told.whole_at.is_some() && behind >= bound {
+            // A journal that is not followed would lose its latest lines: a person decides then.
+            let is_whole = told.whole_at.is_some() && told.apart.is_empty();
+            if is_whole && behind >= bound {
                 return format!("silence of {} s", behind.as_secs());
             }
         }
@@ -444,54 +448,8 @@ impl Setting<'_> {
             id: self.marker.id.clone(),
             noted: false,
         };
-        open_epoch(files, home, &taken)?;
+        offline::open_epoch(files, home, &taken)?;
         tracing::info!(epoch = number, "took over from `{}`", self.marker.from);
         Ok(())
     }
-}
-
-/// Makes a standby's home one that may be written to.
-fn open_epoch(files: &dyn Files, home: &Path, taken: &Epoch) -> anyhow::Result<()> {
-    epoch::set_own(files, home, taken).context("cannot write `.echopilot/epoch.json`")?;
-    followers::remove_marker(files, home).context("cannot remove `.echopilot/standby.json`")
-}
-
-/// Takes over without a running standby: with what is there.
-pub fn promote_offline(home: &Path) -> anyhow::Result<u64> {
-    let files: Arc<dyn Files> = Arc::new(RealFiles);
-    let clock = SystemClock::new();
-    let _held = HeldHome::take(&files, home)?;
-    let marker = followers::marker(&*files, home)?;
-    let Some(marker) = marker else {
-        anyhow::bail!(
-            "`{}` is not the home of a standby\n\
-             hint: `echopilot standby --from DIR|URL --home {}` makes one",
-            home.display(),
-            home.display()
-        );
-    };
-    let number = epoch::number(&*files, home)?
-        .max(marker.epoch)
-        .max(epoch::fence(&*files, home)?.map_or(0, |fence| fence.epoch))
-        + 1;
-    if !marker.from.contains("://") {
-        let fence = Fence {
-            epoch: number,
-            at: clock.now(),
-            by: home.display().to_string(),
-        };
-        if let Err(error) = epoch::set_fence(&*files, Path::new(&marker.from), &fence) {
-            tracing::error!("`{}` could not be fenced: {error}", marker.from);
-        }
-    }
-    let taken = Epoch {
-        epoch: number,
-        taken_at: clock.now(),
-        from: marker.from,
-        by: "local".to_owned(),
-        id: marker.id,
-        noted: false,
-    };
-    open_epoch(&*files, home, &taken)?;
-    Ok(number)
 }

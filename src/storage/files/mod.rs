@@ -24,6 +24,7 @@ mod room;
 mod runs;
 mod seek;
 pub(in crate::storage) mod segment;
+mod settings;
 mod stream;
 mod tidying;
 mod unseen;
@@ -32,7 +33,7 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -43,6 +44,8 @@ use tokio::sync::watch;
 pub use home::{OpenError, boot_id};
 pub use packing::text_of;
 pub use reader::{FilesReader, HeldHome};
+pub use seek::locate;
+pub use settings::{FilesSettings, RESERVE_BYTES};
 
 use self::documents::Documents;
 use self::epoch::Lookout;
@@ -67,38 +70,12 @@ use super::tidying::{Tidied, TidyPlan};
 use crate::seams::clock::Clock;
 use crate::seams::files::Files;
 
-/// Bytes kept in reserve for what must be written on a full medium. Source: rule L9.
-pub const RESERVE_BYTES: u64 = 8 << 20;
-/// Stack of a writer thread: it also runs the views' `on_commit`.
-const WRITER_STACK_BYTES: usize = 512 << 10;
 /// How the engine's own stream is written: never in anybody's way.
 const OWN_STREAM: StreamOptions = StreamOptions {
     durability: Durability::Interval(Duration::from_secs(1)),
     segment_bytes: 16 << 20,
     segment_age: Duration::from_hours(30 * 24),
 };
-
-/// What a file engine is made with.
-#[derive(Debug, Clone)]
-pub struct FilesSettings {
-    /// The folder that holds `configs/`, `logs/` and `backups/`.
-    pub home: PathBuf,
-    /// Bytes kept in reserve for a full medium, at most a small part of it; 0 = none.
-    pub reserve_bytes: u64,
-    /// Documents that are made readable for their owner only.
-    pub private_documents: Vec<String>,
-}
-
-impl FilesSettings {
-    /// The usual settings for a home.
-    pub fn new(home: impl Into<PathBuf>) -> Self {
-        Self {
-            home: home.into(),
-            reserve_bytes: RESERVE_BYTES,
-            private_documents: vec!["keys.json".to_owned()],
-        }
-    }
-}
 
 #[derive(Debug)]
 struct Writing {
@@ -251,22 +228,6 @@ impl FilesEngine {
     }
 }
 
-/// [`Engine::locate`] in a folder of journals that nobody in this process writes.
-pub fn locate(
-    files: &dyn Files,
-    logs: &Path,
-    stream: &str,
-    seek: &Seek,
-) -> Result<Mark, StorageError> {
-    let scan = Scan {
-        files,
-        logs,
-        stream,
-        visible: &|| None,
-    };
-    Seeker::default().locate(&scan, *seek)
-}
-
 fn no_stream(name: &str) -> StorageError {
     StorageError::NoStream {
         stream: name.to_owned(),
@@ -286,22 +247,7 @@ impl Engine for FilesEngine {
             return Ok(());
         }
         let shared = Arc::new(Stream::new(stream, options));
-        let mut writer = opening::open(&self.env, &shared);
-        writer.publish();
-        let (guarded, env) = (Arc::clone(&shared), Arc::clone(&self.env));
-        let thread = std::thread::Builder::new()
-            .name(format!("log-{stream}"))
-            .stack_size(WRITER_STACK_BYTES)
-            .spawn(move || {
-                let run = std::panic::AssertUnwindSafe(|| writer.run());
-                if std::panic::catch_unwind(run).is_err() {
-                    tracing::error!(stream = guarded.name, "the writer of a stream panicked");
-                    guarded.note(|health| health.refusing = Some(room::FAILED));
-                    env.room.count(None, Some(room::FAILED));
-                }
-                guarded.end();
-            })
-            .map_err(|error| opening::as_error(error, stream))?;
+        let thread = opening::start(&self.env, &shared)?;
         let writing = Writing {
             stream: Arc::clone(&shared),
             thread,

@@ -2,18 +2,24 @@
 
 use std::io;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::names;
 use super::reading;
 use super::recover::{self, Found, Repair, Tail};
+use super::room;
 use super::segment::{self, Active, Env};
 use super::stream::Stream;
 use super::unseen::Recent;
 use super::writer::{Refusal, Writer};
 use crate::seams::files::{Make, Stat};
 use crate::storage::chain::Chain;
+use crate::storage::engine::StorageError;
 use crate::storage::times::Times;
+
+/// Stack of a writer thread: it also runs the views' `on_commit`.
+const WRITER_STACK_BYTES: usize = 512 << 10;
 
 /// A writer that stands at the end of its stream. Where the stream cannot be made ready, as on a
 /// read-only medium, the writer refuses lines until it can: what is there is read all the same.
@@ -43,6 +49,26 @@ pub(super) fn open(env: &Arc<Env>, stream: &Arc<Stream>) -> Writer {
     }
     stream.announce(writer.chain.seq());
     writer
+}
+
+/// Makes a stream ready and lets its writer work on a thread of its own.
+pub(super) fn start(env: &Arc<Env>, stream: &Arc<Stream>) -> Result<JoinHandle<()>, StorageError> {
+    let mut writer = open(env, stream);
+    writer.publish();
+    let (guarded, env) = (Arc::clone(stream), Arc::clone(env));
+    std::thread::Builder::new()
+        .name(format!("log-{}", stream.name))
+        .stack_size(WRITER_STACK_BYTES)
+        .spawn(move || {
+            let run = std::panic::AssertUnwindSafe(|| writer.run());
+            if std::panic::catch_unwind(run).is_err() {
+                tracing::error!(stream = guarded.name, "the writer of a stream panicked");
+                guarded.note(|health| health.refusing = Some(room::FAILED));
+                env.room.count(None, Some(room::FAILED));
+            }
+            guarded.end();
+        })
+        .map_err(|error| as_error(error, &stream.name))
 }
 
 impl Writer {
@@ -182,6 +208,6 @@ impl Writer {
 }
 
 /// What a failure to start the writer means to the caller.
-pub(super) fn as_error(error: io::Error, stream: &str) -> crate::storage::engine::StorageError {
+pub(super) fn as_error(error: io::Error, stream: &str) -> StorageError {
     Refusal::of(error).as_error(stream)
 }

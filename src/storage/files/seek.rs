@@ -63,6 +63,22 @@ impl Part<'_> {
     }
 }
 
+/// [`crate::storage::engine::Engine::locate`] in a folder of journals that nobody in this process writes.
+pub fn locate(
+    files: &dyn Files,
+    logs: &Path,
+    stream: &str,
+    seek: &Seek,
+) -> Result<Mark, StorageError> {
+    let scan = Scan {
+        files,
+        logs,
+        stream,
+        visible: &|| None,
+    };
+    Seeker::default().locate(&scan, *seek)
+}
+
 /// The segments of a stream, in order; the active one last. `last` is the last acknowledged line.
 pub(super) fn list(scan: &Scan<'_>, last: Option<u64>) -> io::Result<Vec<SegmentInfo>> {
     let (layout, limit) = scan.settled()?;

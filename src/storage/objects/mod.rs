@@ -1,7 +1,7 @@
 //! Objects in a bucket of an S3-compatible store, for work that waits on a thread of its own.
 //!
 //! The protocol is spoken by the crate `object_store`; every request of it leaves through the door
-//! outward ([`door`]) and is signed by OpenSSL ([`crypto`]). Objects are sent and read in parts of
+//! outward (`door`) and is signed by OpenSSL (`crypto`). Objects are sent and read in parts of
 //! bounded size, so memory does not grow with them; one is there whole or not at all. No error
 //! names a key of the store's owner.
 

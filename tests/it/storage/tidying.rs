@@ -25,8 +25,10 @@ fn seqs(engine: &dyn Engine) -> Vec<u64> {
 }
 
 /// Runs `pass` with the `k`-th call of each kind failing, once and for ever, until none is left to
-/// fail; `check` looks at what is there with the faults gone.
+/// fail; `check` looks at what is there with the faults gone. `uncalled` are the kinds of call that
+/// the pass does without.
 fn with_every_fault(
+    uncalled: &[Op],
     make: impl Fn() -> (Place, FilesEngine),
     pass: impl Fn(&FilesEngine),
     check: impl Fn(&Place, &FilesEngine, &str),
@@ -69,7 +71,8 @@ fn with_every_fault(
                 fired += 1;
             }
             // A short write is no fault of its own where one write suffices.
-            assert!(fired > 0 || how == How::Short, "{op:?} is never called");
+            let may_be_none = how == How::Short || uncalled.contains(&op);
+            assert!(fired > 0 || may_be_none, "{op:?} is never called");
         }
     }
 }
@@ -93,6 +96,7 @@ fn four_segments() -> (Place, FilesEngine) {
 #[test]
 fn packing_loses_nothing_whichever_call_fails() {
     with_every_fault(
+        &[],
         four_segments,
         |engine| drop(engine.tidy(&at_once(), &|| false)),
         |place, engine, what| {
@@ -128,6 +132,7 @@ fn removal(now: DateTime<Utc>) -> TidyPlan {
 #[test]
 fn removing_leaves_a_clean_cut_whichever_call_fails() {
     with_every_fault(
+        &[Op::Rename],
         four_segments,
         |engine| drop(engine.tidy(&removal(SystemClock::new().now()), &|| false)),
         |place, engine, what| {

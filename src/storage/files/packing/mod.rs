@@ -28,7 +28,7 @@ pub(in crate::storage) use read::{Packed, open_text, text_facts};
 pub(in crate::storage) use write::{Facts, Packing, text_sum};
 
 /// Bytes of text in a frame, at most, but for one longer line. Source: large enough that zstd finds
-/// what repeats (1 MiB packs 3 % better), small enough to be unpacked in a millisecond.
+/// what repeats, small enough to be unpacked in a millisecond.
 pub(in crate::storage) const FRAME_BYTES: usize = 256 << 10;
 /// Bytes of a block, which is what is checked and mended: the smallest piece that a disk loses.
 pub(in crate::storage) const BLOCK_BYTES: usize = 4096;
