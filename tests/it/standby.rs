@@ -380,6 +380,9 @@ fn an_edit_and_a_revoked_key_reach_the_standby() {
     let pair = pair();
     let primary = Process::serve(&pair.first);
     let standby = Process::follow(&pair.second, &primary.url());
+    // The first answer waits for the first whole copy: nothing is missing then.
+    let said = standby.said();
+    assert!(!said.contains("does not exist"), "{said}");
     let made = primary.call(
         "POST",
         "/api/admin/keys",

@@ -311,17 +311,17 @@ impl Setting<'_> {
         }))
     }
 
-    /// Waits until there is something to read: a home without configurations would be served with
-    /// the shipped ones. `false` when it was told to stop before.
+    /// Waits until there is something to read: what is missing of the configurations would be served
+    /// as it is shipped. `false` when it was told to stop before.
     async fn has_something(&self, process: &Tasks) -> bool {
         let configs = self.options.serve.home.join("configs");
         loop {
             let is_whole = self.standing.following().whole_at.is_some();
-            let has = self
-                .files
-                .list(&configs)
-                .is_ok_and(|names| names.iter().any(|name| name == "echopilot.json"));
-            if is_whole || has {
+            // Where the source is down, a copy that was once complete will do.
+            let names = self.files.list(&configs).unwrap_or_default();
+            let mut kinds = assemble::config_kinds().into_iter();
+            let has_all = kinds.all(|kind| names.iter().any(|name| name == kind.file));
+            if is_whole || has_all {
                 return true;
             }
             let stop = process.soft().cancelled();
