@@ -311,8 +311,8 @@ impl Setting<'_> {
         }))
     }
 
-    /// Waits until there is something to read: what is missing of the configurations would be served
-    /// as it is shipped. `false` when it was told to stop before.
+    /// Waits until there is something to read: configurations that are missing would be served as
+    /// they are shipped. `false` when it was told to stop before.
     async fn has_something(&self, process: &Tasks) -> bool {
         let configs = self.options.serve.home.join("configs");
         loop {

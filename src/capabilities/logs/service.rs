@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::batches::Batches;
 use super::follow::Follower;
-use super::page::{self, Ask, Page};
+use super::page::{self, Ask, Page, Place};
 use crate::base::names;
 use crate::platform::lifecycle::Tasks;
 use crate::platform::wiring::Wiring;
@@ -94,8 +94,18 @@ impl Logs {
     }
 
     /// One page.
-    pub(super) async fn page(&self, name: &str, ask: Ask) -> Result<Page, LogsError> {
+    pub(super) async fn page(&self, name: &str, mut ask: Ask) -> Result<Page, LogsError> {
         let stream = name.to_owned();
+        // A number that is not there yet was lost with a restore or a power cut: who asks from there
+        // goes on at the end, or would pass over what comes under it now.
+        if let Some(health) = self.engine.health(name)
+            && ask.from.after > health.last_seq
+        {
+            ask.from = Place {
+                after: health.last_seq,
+                skip: 0,
+            };
+        }
         self.reading(name, move |engine| page::read(engine, &stream, &ask))
             .await
     }
