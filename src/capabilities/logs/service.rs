@@ -96,7 +96,7 @@ impl Logs {
     /// One page.
     pub(super) async fn page(&self, name: &str, mut ask: Ask) -> Result<Page, LogsError> {
         let stream = name.to_owned();
-        // A number that is not there yet was lost with a restore or a power cut: who asks from there
+        // A number that is not there yet was lost with a restore or a power cut: who asks from it
         // goes on at the end, or would pass over what comes under it now.
         if let Some(health) = self.engine.health(name)
             && ask.from.after > health.last_seq
