@@ -224,12 +224,12 @@ fn a_number_that_is_not_there_yet_goes_on_at_the_end() {
     let list = world.get("/api/logs").expect(200);
     let journals = list["journals"].as_array().unwrap();
     let flags = journals.iter().find(|one| one["name"] == "feature_flags");
-    let last = flags.unwrap()["last_seq"].as_u64().unwrap();
+    let newest = flags.unwrap()["last_seq"].as_u64().unwrap();
     // A restore took lines back that a client had read.
     let answer = world.get("/api/logs/feature_flags?after=4000");
-    assert_eq!(answer.headers["x-next-after"], last.to_string().as_str());
+    assert_eq!(answer.headers["x-next-after"], newest.to_string().as_str());
     let set = serde_json::json!({ "key": "shop.new", "value": true, "create": true });
     world.post("/api/flags/set", &set).expect(200);
-    let (lines, _) = page(&world, &format!("/api/logs/feature_flags?after={last}"));
+    let (lines, _) = page(&world, &format!("/api/logs/feature_flags?after={newest}"));
     assert!(String::from_utf8_lossy(&lines).contains("shop.new"));
 }
