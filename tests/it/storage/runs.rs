@@ -48,7 +48,10 @@ fn each_start_says_which_version_and_how_the_run_before_ended() {
     let stops = told(&second, "storage.stopped");
     assert_eq!(stops[0]["reason"], "SIGTERM", "the first word counts");
     assert_eq!(stops[0]["uptime_secs"], 90);
-    // As after a kill: what was written is there, and no word of an end.
+    // As after a kill: what was written is there, and no word of an end. Nothing waits for it.
+    until("the second start is on record", || {
+        told(&second, "storage.started").len() == 2
+    });
     let killed = read(&place.logs().join("storage.ndjson"));
     second.close();
     std::fs::write(place.logs().join("storage.ndjson"), killed).unwrap();
