@@ -17,8 +17,8 @@ use crate::storage::files::reading::lines_of;
 use crate::storage::files::segment::put_all;
 use crate::storage::line::{self, ChainValue, GENESIS};
 
-/// How hard zstd tries. Our own choice: the simulated year packs 10.7 GB into 1.5 GB at 27 MB/s with
-/// it, reading back included, which is 2.5 s for a segment.
+/// How hard zstd tries. Our own choice: with it the simulated year packs 10.7 GB into 1.5 GB at
+/// 27 MB/s, reading back included, which is 2.5 s for a segment.
 const LEVEL: i32 = 9;
 /// Bytes per read when it is read back.
 const READ_BYTES: usize = 256 << 10;
