@@ -63,8 +63,8 @@ impl Part<'_> {
     }
 }
 
-/// What [`crate::storage::engine::Engine::locate`] does, in a folder of journals that nobody in this
-/// process writes.
+/// What [`crate::storage::engine::Engine::locate`] does, in a folder of journals that nobody in
+/// this process writes.
 pub fn locate(
     files: &dyn Files,
     logs: &Path,
