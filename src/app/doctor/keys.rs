@@ -25,7 +25,7 @@ pub(super) fn look(around: &Around<'_>, notes: &mut Notes) {
         );
     }
     notes.ok_otherwise(format!(
-        "{} are valid, none too old or about to end",
+        "valid keys: {}, none too old or about to end",
         state.live
     ));
 }

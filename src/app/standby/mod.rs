@@ -423,16 +423,12 @@ impl Setting<'_> {
         let home = &self.options.serve.home;
         let files = &*self.files;
         lifecycle::notify_status("taking over");
-        let known = epoch::fence(files, home)?.map_or(0, |fence| fence.epoch);
-        let highest = epoch::number(files, home)?
-            .max(self.standing.following().epoch)
-            .max(known);
+        let number = epoch::next(files, home, self.standing.following().epoch)?;
         let fence = Fence {
-            epoch: highest + 1,
+            epoch: number,
             at: self.clock.now(),
             by: self.url(address),
         };
-        let number = fence.epoch;
         if let Err(why) = shipping.last_look(&*self.clock, fence).await {
             tracing::error!(
                 "taking over, and `{}` was not told: {why}. It learns of it when it starts and \

@@ -40,10 +40,7 @@ pub fn promote_offline(home: &Path) -> anyhow::Result<Promoted> {
             home.display()
         );
     };
-    let number = epoch::number(&*files, home)?
-        .max(marker.epoch)
-        .max(epoch::fence(&*files, home)?.map_or(0, |fence| fence.epoch))
-        + 1;
+    let number = epoch::next(&*files, home, marker.epoch)?;
     let mut unfenced = None;
     if marker.from.contains("://") {
         unfenced = Some(marker.from.clone());

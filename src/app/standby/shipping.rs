@@ -102,7 +102,8 @@ impl Shipping {
             outcome = outcome => outcome.unwrap_or_else(|_ended| late()),
             () = clock.sleep(LAST_LOOK) => late(),
         };
-        while !self.gate.try_shut() {
+        // A thread that has panicked writes nothing more, and leaves the gate as it was.
+        while !self.gate.try_shut() && !self.thread.is_finished() {
             clock.sleep(OWN_WRITE).await;
         }
         fenced

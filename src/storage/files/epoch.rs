@@ -108,6 +108,13 @@ pub fn number(files: &dyn Files, home: &Path) -> io::Result<u64> {
     Ok(own(files, home)?.map_or(FIRST, |epoch| epoch.epoch))
 }
 
+/// The epoch of who takes over here: above this home's own, above any that fenced it, and above
+/// `seen`, the highest that the source was seen at.
+pub fn next(files: &dyn Files, home: &Path, seen: u64) -> io::Result<u64> {
+    let fence = fence(files, home)?.map_or(0, |fence| fence.epoch);
+    Ok(number(files, home)?.max(fence).max(seen) + 1)
+}
+
 /// Writes the home's epoch.
 pub fn set_own(files: &dyn Files, home: &Path, epoch: &Epoch) -> io::Result<()> {
     write_small(files, &epoch_path(home), epoch)
